@@ -1,0 +1,71 @@
+// The operator as the engine uses it: a plan fixes shapes, tiles and workspace of one ragged batch
+// over paged keys and values; run computes it, layer after layer, and allocates nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "attention/kv_cache.h"
+#include "base/threads.h"
+#include "regard/attention.h"
+
+namespace regard {
+
+// Part of the bit contract (docs/bits.md): where tiles and chunks of keys begin.
+inline constexpr int64_t kTileKeys = 128;
+inline constexpr int64_t kChunkKeys = 512;
+
+// One sequence's rows in a ragged batch: rows [first_row, first_row + rows) of q and out. They are
+// its last `rows` positions of `keys`, so under a causal mask row i sees keys 0 .. keys - rows + i.
+struct Segment {
+  int64_t first_row = 0;
+  int64_t rows = 0;
+  int64_t keys = 0;                      // including those of these rows; already in the cache
+  std::span<const int32_t> block_table;  // must outlive run
+};
+
+struct AttentionShape {
+  int64_t heads = 1;
+  int64_t kv_heads = 1;
+  int64_t dim = 64;
+  int64_t dim_v = 64;
+};
+
+class AttentionPlan {
+ public:
+  // Throws Error naming argument, rule and numbers.
+  AttentionPlan(const AttentionShape& shape, std::span<const Segment> segments, Mask mask,
+                float scale, int threads);
+  ~AttentionPlan();
+  AttentionPlan(AttentionPlan&&) noexcept;
+  AttentionPlan& operator=(AttentionPlan&&) noexcept;
+
+  int64_t workspace_bytes() const noexcept;
+  // In words: target, tiles, how the work is cut and why.
+  std::string explain() const;
+
+  // q [rows, heads, dim], out [rows, heads, dim_v], lse [rows, heads] when its data is set.
+  // Throws Error before anything is written when q, out or the cache do not fit the plan.
+  void run(const KvCache& cache, int64_t layer, View<const float, 3> q, View<float, 3> out,
+           ThreadPool& pool, View<float, 2> lse = {});
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+// One row of a map, recomputed on demand with the kernel's own arithmetic: the scaled scores of
+// one query row of one head against keys [0, keys) that the mask allows, and their softmax.
+// q [dim]: the query after rotation. scores, weights: [keys], masked keys -inf and 0.
+struct RowOfMap {
+  std::vector<float> scores;
+  std::vector<float> weights;
+  float lse = 0;
+};
+RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int32_t> block_table,
+                       int64_t keys, int64_t kv_head, View<const float, 1> q, float scale);
+
+}  // namespace regard

@@ -1,0 +1,68 @@
+// Linear layers on weights of any format: y = x Wᵀ with f32 activations and the one matmul tile.
+//
+// Weights are packed once into panels of 16 output features, so that lanes run across features.
+// A packed number is d·q + m rounded once to f32, the dequantised value, in decode and in prefill
+// alike. The chain over inputs restarts every 256 (kInputBlock); blocks are added in order.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/threads.h"
+#include "regard/dtype.h"
+#include "regard/view.h"
+
+namespace regard {
+
+inline constexpr int64_t kInputBlock = 256;
+
+// W [outputs, inputs], packed. Owns its memory; never changes after it is made.
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+
+  // rows: row-major [outputs, inputs] as GGUF stores it, row_bytes(dtype, inputs) bytes a row.
+  // dtype: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k or q6_k.
+  // permute_halves: rows of each head of that many rows are taken in the order that turns
+  // adjacent-pair RoPE into halves (row i of the result is row 2i, row i + n/2 is row 2i + 1);
+  // 0 = as they are.
+  // Throws Error unless inputs is a multiple of the format's block and every size is positive.
+  static PackedMatrix pack(DType dtype, std::span<const std::byte> rows, int64_t outputs,
+                           int64_t inputs, ThreadPool& pool, int64_t permute_halves = 0);
+
+  int64_t outputs() const noexcept { return outputs_; }
+  int64_t inputs() const noexcept { return inputs_; }
+  DType dtype() const noexcept { return dtype_; }
+  int64_t bytes() const noexcept { return static_cast<int64_t>(data_.size()); }
+
+  // Row `output` as f32: the embedding lookup of a tied matrix. out [inputs], dense.
+  void row(int64_t output, float* out) const noexcept;
+
+  const std::byte* data() const noexcept { return data_.data(); }
+
+ private:
+  Buffer data_;
+  int64_t outputs_ = 0;
+  int64_t inputs_ = 0;
+  DType dtype_ = DType::f32;
+};
+
+// y = x Wᵀ (+ bias), for several matrices over the same x in one fork-join (q, k and v; gate and
+// up). Each number of y is the same whatever the number of rows, matrices and threads.
+//   x [rows, inputs]   weights[i] [outputs_i, inputs]   y[i] [rows, outputs_i]
+// Views have unit stride in the last axis. bias[i] is [outputs_i] or null; bias may be empty.
+// Throws Error when shapes disagree.
+struct MatmulTarget {
+  const PackedMatrix* weight;
+  View<float, 2> y;
+  const float* bias = nullptr;
+};
+void matmul(View<const float, 2> x, std::span<const MatmulTarget> targets, ThreadPool& pool);
+
+// One row of blocks as f32, the reference form of every format (the arithmetic of GGUF).
+// Requires: count is a multiple of the block size.
+void dequantise_row(DType dtype, const std::byte* blocks, int64_t count, float* out) noexcept;
+
+}  // namespace regard

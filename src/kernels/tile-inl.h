@@ -1,0 +1,103 @@
+// The one matmul tile: C[rows][16 * columns] += A B, a chain of fused multiply-adds over k for
+// each number of C. Attention (Q K^T and P V), linear layers and training all run through it.
+//
+//   A  rows of f32, read one number at a time and broadcast
+//   B  sources of F32x16: source(k, j) is row k, columns 16 j .. 16 j + 15
+//
+// The order of additions of one C number is k ascending, whatever the tile's shape: that is what
+// makes a row alone equal the row in a block.
+#if defined(REGARD_KERNELS_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef REGARD_KERNELS_TILE_INL_H_
+#undef REGARD_KERNELS_TILE_INL_H_
+#else
+#define REGARD_KERNELS_TILE_INL_H_
+#endif
+
+#include "kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace regard::HWY_NAMESPACE {
+
+// The accumulators of a tile; they stay in registers.
+template <int kRows, int kColumns>
+struct Accumulators {
+  F32x16 at[kRows][kColumns];
+};
+
+template <int kRows, int kColumns>
+REGARD_INLINE void clear(Accumulators<kRows, kColumns>& c) {
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kColumns; ++j) c.at[r][j] = zero();
+  }
+}
+
+// Rows of B that lie in memory, of f32, f16 or bf16: column block j starts at base[j], row k is
+// k * step numbers further. Key panels and weight panels have step 16, values their row length.
+template <class T, int kColumns>
+struct Stored {
+  static constexpr int kGroup = 1;  // rows of B fetched together
+  const T* base[kColumns];
+  int64_t step;
+
+  struct Group {
+    F32x16 row[kColumns];
+    template <int kIndex>
+    HWY_INLINE HWY_ATTR F32x16 get(int j) const {
+      return row[j];
+    }
+  };
+  HWY_INLINE HWY_ATTR Group group(int64_t k) const {
+    Group g;
+#pragma GCC unroll 8
+    for (int j = 0; j < kColumns; ++j) g.row[j] = load(base[j] + k * step);
+    return g;
+  }
+};
+
+// c += A[rows][first .. last) B[first .. last): a[r * a_step + k] is A's number (r, k).
+// last - first must be a multiple of B's group.
+template <int kRows, int kColumns, class B>
+REGARD_INLINE void multiply_add(const float* HWY_RESTRICT a, int64_t a_step, const B& b,
+                                int64_t first, int64_t last, Accumulators<kRows, kColumns>& c) {
+  for (int64_t k = first; k < last; k += B::kGroup) {
+    const typename B::Group rows_of_b = b.group(k);
+    multiply_add_group(a + k, a_step, rows_of_b, c, std::make_integer_sequence<int, B::kGroup>());
+  }
+}
+
+template <int kIndex, int kRows, int kColumns, class Group>
+REGARD_INLINE void multiply_add_row(const float* HWY_RESTRICT a, int64_t a_step, const Group& b,
+                                    Accumulators<kRows, kColumns>& c) {
+  F32x16 w[kColumns];
+#pragma GCC unroll 8
+  for (int j = 0; j < kColumns; ++j) w[j] = b.template get<kIndex>(j);
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+    const F32x16 x = broadcast(a[r * a_step + kIndex]);
+#pragma GCC unroll 8
+    for (int j = 0; j < kColumns; ++j) c.at[r][j] = fma(x, w[j], c.at[r][j]);
+  }
+}
+
+template <int kRows, int kColumns, class Group, int... kIndex>
+REGARD_INLINE void multiply_add_group(const float* HWY_RESTRICT a, int64_t a_step, const Group& b,
+                                      Accumulators<kRows, kColumns>& c,
+                                      std::integer_sequence<int, kIndex...>) {
+  (multiply_add_row<kIndex>(a, a_step, b, c), ...);
+}
+
+// Tile shapes that fill the registers: AVX-512 has room for 24 accumulators, AVX2 for 12 halves
+// (6 of 16 lanes), the others follow AVX2. columns_for(rows) is the widest tile of that height.
+constexpr int kTileBudget = kParts == 1 ? 24 : 6;
+constexpr int kMaxTileRows = kParts == 1 ? 12 : 6;
+constexpr int columns_for(int rows) {
+  const int columns = kTileBudget / rows;
+  return columns >= 8 ? 8 : columns >= 4 ? 4 : columns >= 2 ? 2 : 1;
+}
+
+}  // namespace regard::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

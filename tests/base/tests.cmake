@@ -1,0 +1,1 @@
+regard_test(base/base LINKS base)
