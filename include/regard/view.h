@@ -20,11 +20,11 @@ struct View {
   Extents strides{};
 
   View() = default;
-  View(T* data, const Extents& shape, const Extents& strides)
-      : data(data), shape(shape), strides(strides) {}
+  View(T* first, const Extents& extents, const Extents& steps)
+      : data(first), shape(extents), strides(steps) {}
 
   // Row-major and dense: the last index runs fastest.
-  View(T* data, const Extents& shape) : data(data), shape(shape) {
+  View(T* first, const Extents& extents) : data(first), shape(extents) {
     int64_t step = 1;
     for (int axis = Rank - 1; axis >= 0; --axis) {
       strides[axis] = step;

@@ -14,9 +14,7 @@
 
 namespace regard {
 
-// Part of the bit contract (docs/bits.md): where tiles and chunks of keys begin.
-inline constexpr int64_t kTileKeys = 128;
-inline constexpr int64_t kChunkKeys = 512;
+class KeySource;
 
 // One sequence's rows in a ragged batch: rows [first_row, first_row + rows) of q and out. They are
 // its last `rows` positions of `keys`, so under a causal mask row i sees keys 0 .. keys - rows + i.
@@ -39,6 +37,8 @@ class AttentionPlan {
   // Throws Error naming argument, rule and numbers.
   AttentionPlan(const AttentionShape& shape, std::span<const Segment> segments, Mask mask,
                 float scale, int threads);
+  // The same for the next step's segments; once it has seen the largest batch it allocates nothing.
+  void replan(std::span<const Segment> segments);
   ~AttentionPlan();
   AttentionPlan(AttentionPlan&&) noexcept;
   AttentionPlan& operator=(AttentionPlan&&) noexcept;
@@ -51,6 +51,9 @@ class AttentionPlan {
   // Throws Error before anything is written when q, out or the cache do not fit the plan.
   void run(const KvCache& cache, int64_t layer, View<const float, 3> q, View<float, 3> out,
            ThreadPool& pool, View<float, 2> lse = {});
+  // The same over keys that lie elsewhere.
+  void run(const KeySource& source, View<const float, 3> q, View<float, 3> out, ThreadPool& pool,
+           View<float, 2> lse = {});
 
  private:
   struct Parts;
@@ -58,11 +61,11 @@ class AttentionPlan {
 };
 
 // One row of a map, recomputed on demand with the kernel's own arithmetic: the scaled scores of
-// one query row of one head against keys [0, keys) that the mask allows, and their softmax.
-// q [dim]: the query after rotation. scores, weights: [keys], masked keys -inf and 0.
+// one query row of one head against keys [0, keys), and their softmax.
+// q [dim]: the query after rotation; keys: how many leading keys it may use.
 struct RowOfMap {
-  std::vector<float> scores;
-  std::vector<float> weights;
+  std::vector<float> scores;   // [keys]
+  std::vector<float> weights;  // [keys], summing to 1
   float lse = 0;
 };
 RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int32_t> block_table,

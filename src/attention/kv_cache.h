@@ -10,12 +10,11 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "kernels/attention.h"
 #include "regard/dtype.h"
 #include "regard/view.h"
 
 namespace regard {
-
-inline constexpr int64_t kPanelKeys = 16;
 
 struct KvCacheShape {
   int64_t layers = 1;

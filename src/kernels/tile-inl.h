@@ -61,6 +61,7 @@ struct Stored {
 template <int kRows, int kColumns, class B>
 REGARD_INLINE void multiply_add(const float* HWY_RESTRICT a, int64_t a_step, const B& b,
                                 int64_t first, int64_t last, Accumulators<kRows, kColumns>& c) {
+#pragma GCC unroll 4
   for (int64_t k = first; k < last; k += B::kGroup) {
     const typename B::Group rows_of_b = b.group(k);
     multiply_add_group(a + k, a_step, rows_of_b, c, std::make_integer_sequence<int, B::kGroup>());

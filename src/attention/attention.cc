@@ -1,0 +1,156 @@
+// The public operator over plain arrays, and single rows of a map.
+#include "attention/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "attention/key_source.h"
+#include "base/check.h"
+
+namespace regard {
+namespace {
+
+// Threads are kept between calls; a call holds the lock while it uses them.
+struct SharedPools {
+  std::mutex mutex;
+  std::map<int, ThreadPool> pools;
+};
+SharedPools& shared_pools() {
+  static SharedPools* const pools = new SharedPools;  // threads outlive static objects
+  return *pools;
+}
+
+// The addresses [first, last) that a view can touch.
+struct Range {
+  uintptr_t first, last;
+};
+template <class T, int Rank>
+Range range_of(const View<T, Rank>& view) {
+  if (view.size() == 0) return {0, 0};
+  int64_t low = 0, high = 0;
+  for (int axis = 0; axis < Rank; ++axis) {
+    const int64_t reach = (view.shape[axis] - 1) * view.strides[axis];
+    (reach < 0 ? low : high) += reach;
+  }
+  const auto base = reinterpret_cast<uintptr_t>(view.data);
+  return {base + static_cast<uintptr_t>(low * static_cast<int64_t>(sizeof(T))),
+          base + static_cast<uintptr_t>((high + 1) * static_cast<int64_t>(sizeof(T)))};
+}
+bool overlap(Range a, Range b) { return a.first < b.last && b.first < a.last; }
+
+}  // namespace
+
+void attention(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
+               View<float, 3> out, const AttentionOptions& options, View<float, 2> lse) {
+  const int64_t tokens = q.shape[0], heads = q.shape[1], dim = q.shape[2];
+  const int64_t keys = k.shape[0], kv_heads = k.shape[1], dim_v = v.shape[2];
+  for (const auto& [name, shape] : {std::pair{"q", q.shape}, {"k", k.shape}, {"v", v.shape},
+                                    {"out", out.shape}}) {
+    require(shape[0] >= 0 && shape[1] >= 0 && shape[2] >= 0,
+            "attention: {} is {} x {} x {}; no size may be negative", name, shape[0], shape[1],
+            shape[2]);
+  }
+  require(k.shape[2] == dim, "attention: k has dim {}, q has {}", k.shape[2], dim);
+  require(v.shape[0] == keys && v.shape[1] == kv_heads,
+          "attention: v has {} keys of {} heads, k has {} of {}", v.shape[0], v.shape[1], keys,
+          kv_heads);
+  require(out.shape[0] == tokens && out.shape[1] == heads && out.shape[2] == dim_v,
+          "attention: out is {} x {} x {}, must be {} x {} x {}", out.shape[0], out.shape[1],
+          out.shape[2], tokens, heads, dim_v);
+  require(lse.data == nullptr || (lse.shape[0] == tokens && lse.shape[1] == heads),
+          "attention: lse is {} x {}, must be {} x {}", lse.shape[0], lse.shape[1], tokens, heads);
+  require(kv_heads > 0 ? heads % kv_heads == 0 : heads == 0,
+          "attention: heads ({}) is not a multiple of kv_heads ({})", heads, kv_heads);
+  require(dim <= 1024 && dim_v <= 1024, "attention: dim ({}) and dim_v ({}) must be at most 1024",
+          dim, dim_v);
+  require(options.threads >= 0 && options.threads <= 1024,
+          "attention: threads ({}) is not in 0 .. 1024", options.threads);
+  const Range outputs[] = {range_of(out), lse.data != nullptr ? range_of(lse) : Range{0, 0}};
+  const std::pair<const char*, Range> inputs[] = {
+      {"q", range_of(q)}, {"k", range_of(k)}, {"v", range_of(v)}};
+  for (const auto& [input, range] : inputs) {
+    require(!overlap(outputs[0], range) && !overlap(outputs[1], range),
+            "attention: an output overlaps {}; give it memory of its own", input);
+  }
+  require(!overlap(outputs[0], outputs[1]), "attention: out and lse overlap");
+  if (tokens == 0 || heads == 0) return;
+
+  if (dim_v == 0) {
+    require(lse.data == nullptr, "attention: lse is not offered for dim_v 0");
+    return;
+  }
+  // With dim 0 every score is 0, as the empty sum is: one zero in place of the missing number.
+  static const float kZero = 0.0f;
+  if (dim == 0) {
+    q = View<const float, 3>(&kZero, {tokens, heads, 1}, {0, 0, 0});
+    k = View<const float, 3>(&kZero, {keys, kv_heads, 1}, {0, 0, 0});
+  }
+  const float scale = options.scale.value_or(
+      dim == 0 ? 1.0f : static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim))));
+
+  SharedPools& shared = shared_pools();
+  const std::lock_guard lock(shared.mutex);
+  const int threads =
+      options.threads > 0 ? options.threads
+                          : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  ThreadPool& pool = shared.pools.try_emplace(threads, threads).first->second;
+  const Segment segment{0, tokens, keys, {}};
+  AttentionPlan plan({heads, kv_heads, q.shape[2], dim_v}, {&segment, 1}, options.mask, scale,
+                     threads);
+  plan.run(StridedKeys(k, v), q, out, pool, lse);
+}
+
+RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int32_t> block_table,
+                       int64_t keys, int64_t kv_head, View<const float, 1> q, float scale) {
+  const KvCacheShape& shape = cache.shape();
+  require(q.shape[0] == shape.dim, "attention row: q has dim {}, the cache {}", q.shape[0],
+          shape.dim);
+  require(layer >= 0 && layer < shape.layers && kv_head >= 0 && kv_head < shape.kv_heads,
+          "attention row: the cache has {} layers of {} heads, not layer {} head {}", shape.layers,
+          shape.kv_heads, layer, kv_head);
+  require(keys >= 0 && keys <= static_cast<int64_t>(block_table.size()) * shape.page_keys,
+          "attention row: a block table of {} pages holds no {} keys", block_table.size(), keys);
+  for (int64_t i = 0; i * shape.page_keys < keys; ++i) {
+    require(block_table[i] >= 0 && block_table[i] < shape.pages,
+            "attention row: the block table names page {} of {}", block_table[i], shape.pages);
+  }
+
+  // m and l come from the kernel itself, so that weights are those that made the output.
+  RowOfMap row;
+  row.scores.resize(static_cast<std::size_t>(keys));
+  row.weights.resize(static_cast<std::size_t>(keys));
+  std::vector<float> scaled(static_cast<std::size_t>(shape.dim));
+  scale_query(q.data, q.strides[0], shape.dim, scale, scaled.data());
+  const int64_t columns = cache.padded_dim_v();
+  std::vector<float> memory(static_cast<std::size_t>(16 + 16 * 16 + 2 * columns + 2));
+  const FoldState chunk{memory.data(), memory.data() + 16, memory.data() + 16 + 256, columns};
+  const RowState total{memory.data() + 16 + 256 + columns, memory.data() + 16 + 256 + columns + 1,
+                       memory.data() + 16 + 256 + columns + 2, columns};
+  std::vector<float> scratch(kTileKeys + 512);
+  const Segment segment{0, 1, keys, block_table};
+  const PagedKeys source(cache, layer);
+  total.m[0] = -std::numeric_limits<float>::infinity();
+  for (int64_t key = 0; key < keys; key += kTileKeys) {
+    if (key % kChunkKeys == 0) clear_state(chunk, 1);
+    const int count = static_cast<int>(std::min<int64_t>(kTileKeys, keys - key));
+    const KeyTile tile = source.tile(segment, kv_head, key, count, {});
+    score_row(scaled.data(), shape.dim, tile, scratch.data());
+    std::copy_n(scratch.data(), count, row.scores.data() + key);
+    const int32_t visible[1] = {count};
+    fold_tile(scaled.data(), shape.dim, 1, visible, tile, chunk, scratch.data());
+    if (key + count == keys || (key + kTileKeys) % kChunkKeys == 0) {
+      merge_chunk(chunk, 1, key < kChunkKeys, total);
+    }
+  }
+  weigh_row(row.scores.data(), keys, total.m[0], total.l[0], row.weights.data());
+  float* const no_out[1] = {scratch.data()};
+  float* const lse[1] = {&row.lse};
+  finish_rows(total, 1, 0, no_out, 1, lse);
+  return row;
+}
+
+}  // namespace regard

@@ -1,0 +1,52 @@
+#include "attention/key_source.h"
+
+namespace regard {
+
+KeyTile PagedKeys::tile(const Segment& segment, int64_t kv_head, int64_t first_key, int keys,
+                        const TileScratch&) const noexcept {
+  const KvCacheShape& shape = cache_.shape();
+  KeyTile tile;
+  tile.k_dtype = shape.k_dtype;
+  tile.v_dtype = shape.v_dtype;
+  tile.keys = keys;
+  tile.value_step = cache_.padded_dim_v();
+  for (int p = 0; p * kPanelKeys < keys; ++p) {
+    const int64_t key = first_key + p * kPanelKeys;
+    const int64_t page = segment.block_table[static_cast<std::size_t>(key / shape.page_keys)];
+    const int64_t in_page = key % shape.page_keys;
+    tile.keys_of_panel[p] = cache_.key_panel(layer_, page, kv_head, in_page / kPanelKeys);
+    tile.values_of_panel[p] = cache_.value_row(layer_, page, kv_head, in_page);
+    if (cache_.special(layer_, page, kv_head, in_page / kPanelKeys)) {
+      tile.special |= static_cast<uint8_t>(1u << p);
+    }
+  }
+  return tile;
+}
+
+KeyTile StridedKeys::tile(const Segment&, int64_t kv_head, int64_t first_key, int keys,
+                          const TileScratch& scratch) const noexcept {
+  const int64_t dim = k_.shape[2], dim_v = v_.shape[2];
+  const int64_t columns = (dim_v + 15) / 16 * 16;
+  KeyTile tile;
+  tile.keys = keys;
+  tile.value_step = columns;
+  for (int p = 0; p * kPanelKeys < keys; ++p) {
+    const int64_t key = first_key + p * kPanelKeys;
+    const int count = keys - p * kPanelKeys < kPanelKeys ? keys - p * kPanelKeys : kPanelKeys;
+    float* const panel = scratch.panels + p * kPanelKeys * dim;
+    pack_keys(k_.data + key * k_.strides[0] + kv_head * k_.strides[1], k_.strides[0], k_.strides[2],
+              dim, count, 0, DType::f32, panel);
+    tile.keys_of_panel[p] = panel;
+    float* const values = scratch.values + p * kPanelKeys * columns;
+    for (int i = 0; i < count; ++i) {
+      const float* const row = v_.data + (key + i) * v_.strides[0] + kv_head * v_.strides[1];
+      if (!pack_values(row, v_.strides[2], dim_v, columns, DType::f32, values + i * columns)) {
+        tile.special |= static_cast<uint8_t>(1u << p);
+      }
+    }
+    tile.values_of_panel[p] = values;
+  }
+  return tile;
+}
+
+}  // namespace regard

@@ -1,0 +1,51 @@
+#include "attention/oracle.h"
+
+#include <cmath>
+#include <limits>
+
+namespace regard {
+namespace {
+
+bool allowed(Mask mask, int64_t row, int64_t key, int64_t rows, int64_t keys) {
+  if (mask.kind() == Mask::Kind::full) return true;
+  return key <= (mask.align() == Mask::Align::bottom_right ? keys - rows + row : row);
+}
+
+}  // namespace
+
+OracleResult oracle_attention(View<const float, 3> q, View<const float, 3> k,
+                              View<const float, 3> v, Mask mask, double scale) {
+  constexpr double kNone = -std::numeric_limits<double>::infinity();
+  const int64_t rows = q.shape[0], heads = q.shape[1], dim = q.shape[2];
+  const int64_t keys = k.shape[0], kv_heads = k.shape[1], dim_v = v.shape[2];
+  OracleResult result{std::vector<double>(static_cast<std::size_t>(rows * heads * dim_v)),
+                      std::vector<double>(static_cast<std::size_t>(rows * heads), kNone)};
+  std::vector<double> s(static_cast<std::size_t>(keys));
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t h = 0; h < heads; ++h) {
+      const int64_t g = h / (heads / kv_heads);
+      double largest = kNone;
+      for (int64_t j = 0; j < keys; ++j) {
+        if (!allowed(mask, i, j, rows, keys)) continue;
+        double dot = 0;
+        for (int64_t d = 0; d < dim; ++d) dot += static_cast<double>(q(i, h, d)) * k(j, g, d);
+        s[j] = scale * dot;
+        if (s[j] > largest || std::isnan(s[j])) largest = s[j];
+      }
+      if (largest == kNone) continue;
+      double sum = 0;
+      double* const out = result.out.data() + (i * heads + h) * dim_v;
+      for (int64_t j = 0; j < keys; ++j) {
+        if (!allowed(mask, i, j, rows, keys)) continue;
+        const double p = std::exp(s[j] - largest);
+        sum += p;
+        for (int64_t d = 0; d < dim_v; ++d) out[d] += p * v(j, g, d);
+      }
+      for (int64_t d = 0; d < dim_v; ++d) out[d] /= sum;
+      result.lse[i * heads + h] = largest + std::log(sum);
+    }
+  }
+  return result;
+}
+
+}  // namespace regard
