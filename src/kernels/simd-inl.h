@@ -30,7 +30,7 @@ using F32Tag = hn::CappedTag<float, 16>;
 using I32Tag = hn::RebindToSigned<F32Tag>;
 using U32Tag = hn::RebindToUnsigned<F32Tag>;
 constexpr int kWidth = static_cast<int>(hn::MaxLanes(F32Tag()));  // lanes of one register
-constexpr int kParts = 16 / kWidth;                                // registers of one F32x16
+constexpr int kParts = 16 / kWidth;                               // registers of one F32x16
 
 struct F32x16 {
   hn::Vec<F32Tag> part[kParts];
@@ -128,12 +128,12 @@ REGARD_INLINE void store(const F32x16& x, bf16* to) {
 
 // ---- arithmetic, each with one rounding ----
 
-#define REGARD_BINARY(name, operation)                                        \
-  REGARD_INLINE F32x16 name(const F32x16& a, const F32x16& b) {               \
-    F32x16 x;                                                                 \
-    _Pragma("GCC unroll 16") for (int p = 0; p < kParts; ++p)                 \
-        x.part[p] = hn::operation(a.part[p], b.part[p]);                      \
-    return x;                                                                 \
+#define REGARD_BINARY(name, operation)                                    \
+  REGARD_INLINE F32x16 name(const F32x16& a, const F32x16& b) {           \
+    F32x16 x;                                                             \
+    _Pragma("GCC unroll 16") for (int p = 0; p < kParts; ++p) x.part[p] = \
+        hn::operation(a.part[p], b.part[p]);                              \
+    return x;                                                             \
   }
 REGARD_BINARY(add, Add)
 REGARD_BINARY(sub, Sub)
@@ -147,8 +147,8 @@ REGARD_INLINE F32x16 fma(const F32x16& a, const F32x16& b, const F32x16& c) {
 #pragma GCC unroll 16
   for (int p = 0; p < kParts; ++p) {
 #if HWY_TARGET == HWY_SCALAR
-    x.part[p] = hn::Set(F32Tag(), std::fma(hn::GetLane(a.part[p]), hn::GetLane(b.part[p]),
-                                           hn::GetLane(c.part[p])));
+    x.part[p] = hn::Set(
+        F32Tag(), std::fma(hn::GetLane(a.part[p]), hn::GetLane(b.part[p]), hn::GetLane(c.part[p])));
 #else
     x.part[p] = hn::MulAdd(a.part[p], b.part[p], c.part[p]);
 #endif
@@ -259,6 +259,12 @@ REGARD_INLINE F32x16 zero_where(const Mask16& m, const F32x16& no) {
   for (int p = 0; p < kParts; ++p) x.part[p] = hn::IfThenZeroElse(m.part[p], no.part[p]);
   return x;
 }
+REGARD_INLINE bool any(const Mask16& m) {
+  bool found = false;
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) found = found || !hn::AllFalse(F32Tag(), m.part[p]);
+  return found;
+}
 // a * b where m, else 0: one instruction on AVX-512.
 REGARD_INLINE F32x16 mul_where(const Mask16& m, const F32x16& a, const F32x16& b) {
   F32x16 x;
@@ -278,8 +284,7 @@ REGARD_INLINE Mask16 first_lanes(int count) {
 #pragma GCC unroll 16
   for (int p = 0; p < kParts; ++p) {
     const int left = count - p * kWidth;
-    m.part[p] = hn::RebindMask(
-        F32Tag(), hn::Lt(hn::Iota(I32Tag(), 0), hn::Set(I32Tag(), left)));
+    m.part[p] = hn::RebindMask(F32Tag(), hn::Lt(hn::Iota(I32Tag(), 0), hn::Set(I32Tag(), left)));
   }
   return m;
 }
@@ -304,6 +309,59 @@ REGARD_INLINE I32x16 shift_left(const I32x16& a) {
 #pragma GCC unroll 16
   for (int p = 0; p < kParts; ++p) x.part[p] = hn::ShiftLeft<kBits>(a.part[p]);
   return x;
+}
+// Arithmetic: copies of the sign come in from the left.
+template <int kBits>
+REGARD_INLINE I32x16 shift_right(const I32x16& a) {
+  I32x16 x;
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) x.part[p] = hn::ShiftRight<kBits>(a.part[p]);
+  return x;
+}
+REGARD_INLINE I32x16 broadcast_bits(int32_t value) {
+  I32x16 x;
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) x.part[p] = hn::Set(I32Tag(), value);
+  return x;
+}
+#define REGARD_BINARY(name, operation)                                    \
+  REGARD_INLINE I32x16 name(const I32x16& a, const I32x16& b) {           \
+    I32x16 x;                                                             \
+    _Pragma("GCC unroll 16") for (int p = 0; p < kParts; ++p) x.part[p] = \
+        hn::operation(a.part[p], b.part[p]);                              \
+    return x;                                                             \
+  }
+REGARD_BINARY(add, Add)
+REGARD_BINARY(sub, Sub)
+REGARD_BINARY(bit_and, And)
+REGARD_BINARY(bit_or, Or)
+REGARD_BINARY(bit_xor, Xor)
+#undef REGARD_BINARY
+
+REGARD_INLINE Mask16 equal(const I32x16& a, const I32x16& b) {
+  Mask16 m;
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) {
+    m.part[p] = hn::RebindMask(F32Tag(), hn::Eq(a.part[p], b.part[p]));
+  }
+  return m;
+}
+// The nearest f32 of an integer.
+REGARD_INLINE F32x16 to_f32(const I32x16& a) {
+  F32x16 x;
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) x.part[p] = hn::ConvertTo(F32Tag(), a.part[p]);
+  return x;
+}
+REGARD_INLINE I32x16 load(const int32_t* from) {
+  I32x16 x;
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) x.part[p] = hn::LoadU(I32Tag(), from + p * kWidth);
+  return x;
+}
+REGARD_INLINE void store(const I32x16& x, int32_t* to) {
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) hn::StoreU(x.part[p], I32Tag(), to + p * kWidth);
 }
 
 // ---- across lanes: fixed shapes, so that sums have the same bits everywhere ----
