@@ -41,9 +41,9 @@ inline Mask causal(Mask::Align align = Mask::Align::bottom_right) {
 }
 
 struct AttentionOptions {
-  Mask mask = {};              // default: every key is allowed
-  std::optional<float> scale;  // default 1/sqrt(dim); zero and negative are legal
-  int threads = 0;             // 0 = all cores; never changes a bit
+  Mask mask = {};                   // default: every key is allowed
+  std::optional<float> scale = {};  // default 1/sqrt(dim); zero and negative are legal
+  int threads = 0;                  // 0 = all cores; never changes a bit
 };
 
 // One sequence: q [tokens, heads, dim], k [keys, kv_heads, dim], v [keys, kv_heads, dim_v],
@@ -53,7 +53,6 @@ struct AttentionOptions {
 // Throws Error unless the shapes agree, kv_heads divides heads, dim and dim_v are at most 1024
 // and out overlaps no input.
 void attention(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
-               View<float, 3> out, const AttentionOptions& options = {},
-               View<float, 2> lse = {});
+               View<float, 3> out, const AttentionOptions& options = {}, View<float, 2> lse = {});
 
 }  // namespace regard

@@ -34,13 +34,11 @@ struct View {
 
   // View<T> converts to View<const T>.
   template <class U>
-    requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>)
-  View(const View<U, Rank>& other)
+  requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>) View(const View<U, Rank>& other)
       : data(other.data), shape(other.shape), strides(other.strides) {}
 
   template <class... Index>
-    requires(sizeof...(Index) == Rank)
-  T& operator()(Index... index) const noexcept {
+  requires(sizeof...(Index) == Rank) T& operator()(Index... index) const noexcept {
     const Extents at{static_cast<int64_t>(index)...};
     int64_t offset = 0;
     for (int axis = 0; axis < Rank; ++axis) offset += at[axis] * strides[axis];
@@ -48,9 +46,7 @@ struct View {
   }
 
   // The view of everything behind the first index.
-  View<T, Rank - 1> operator[](int64_t index) const noexcept
-    requires(Rank > 1)
-  {
+  View<T, Rank - 1> operator[](int64_t index) const noexcept requires(Rank > 1) {
     View<T, Rank - 1> inner;
     inner.data = data + index * strides[0];
     for (int axis = 1; axis < Rank; ++axis) {
@@ -59,9 +55,7 @@ struct View {
     }
     return inner;
   }
-  T& operator[](int64_t index) const noexcept
-    requires(Rank == 1)
-  {
+  T& operator[](int64_t index) const noexcept requires(Rank == 1) {
     return data[index * strides[0]];
   }
 

@@ -48,8 +48,8 @@ void attention(View<const float, 3> q, View<const float, 3> k, View<const float,
                View<float, 3> out, const AttentionOptions& options, View<float, 2> lse) {
   const int64_t tokens = q.shape[0], heads = q.shape[1], dim = q.shape[2];
   const int64_t keys = k.shape[0], kv_heads = k.shape[1], dim_v = v.shape[2];
-  for (const auto& [name, shape] : {std::pair{"q", q.shape}, {"k", k.shape}, {"v", v.shape},
-                                    {"out", out.shape}}) {
+  for (const auto& [name, shape] :
+       {std::pair{"q", q.shape}, {"k", k.shape}, {"v", v.shape}, {"out", out.shape}}) {
     require(shape[0] >= 0 && shape[1] >= 0 && shape[2] >= 0,
             "attention: {} is {} x {} x {}; no size may be negative", name, shape[0], shape[1],
             shape[2]);
@@ -94,8 +94,8 @@ void attention(View<const float, 3> q, View<const float, 3> k, View<const float,
 
   SharedPools& shared = shared_pools();
   const std::lock_guard lock(shared.mutex);
-  const int threads =
-      options.threads > 0 ? options.threads
+  const int threads = options.threads > 0
+                          ? options.threads
                           : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   ThreadPool& pool = shared.pools.try_emplace(threads, threads).first->second;
   const Segment segment{0, tokens, keys, {}};

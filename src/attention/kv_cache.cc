@@ -22,21 +22,23 @@ KvCache::KvCache(const KvCacheShape& shape) : shape_(shape) {
           "kv cache: kv_heads ({}) is not in 1 .. 65536", shape.kv_heads);
   require(shape.dim > 0 && shape.dim <= 1024 && shape.dim_v > 0 && shape.dim_v <= 1024,
           "kv cache: dim ({}) and dim_v ({}) must be in 1 .. 1024", shape.dim, shape.dim_v);
-  require(shape.pages >= 0 && shape.pages <= INT32_MAX, "kv cache: pages ({}) is not in 0 .. 2^31-1",
-          shape.pages);
+  require(shape.pages >= 0 && shape.pages <= INT32_MAX,
+          "kv cache: pages ({}) is not in 0 .. 2^31-1", shape.pages);
   require(is_cache_dtype(shape.k_dtype) && is_cache_dtype(shape.v_dtype),
           "kv cache: keys ({}) and values ({}) must be f32, f16 or bf16", info(shape.k_dtype).name,
           info(shape.v_dtype).name);
   padded_dim_v_ = (shape.dim_v + 15) / 16 * 16;
   // The largest product, 2^12 · 2^31 · 2^6 · 2^16 · 2^12, needs more than 64 bits.
-  const auto keys = static_cast<__int128>(shape.layers) * shape.pages * shape.page_keys * shape.kv_heads;
+  const auto keys =
+      static_cast<__int128>(shape.layers) * shape.pages * shape.page_keys * shape.kv_heads;
   const __int128 limit = INT64_MAX / 4096;
   if (keys > limit / 4) {
     fail(ErrorKind::out_of_memory, "kv cache: no memory for {} pages of {} keys in {} layers",
          shape.pages, shape.page_keys, shape.layers);
   }
   const auto count = static_cast<int64_t>(keys);
-  keys_ = Buffer(static_cast<std::size_t>(count * row_bytes(shape.k_dtype, shape.dim)), "kv cache keys");
+  keys_ = Buffer(static_cast<std::size_t>(count * row_bytes(shape.k_dtype, shape.dim)),
+                 "kv cache keys");
   values_ = Buffer(static_cast<std::size_t>(count * row_bytes(shape.v_dtype, padded_dim_v_)),
                    "kv cache values");
   special_.assign(static_cast<std::size_t>(count / kPanelKeys), 0);
@@ -50,7 +52,8 @@ int64_t KvCache::bytes() const noexcept {
 const std::byte* KvCache::key_panel(int64_t layer, int64_t page, int64_t head,
                                     int64_t panel) const noexcept {
   const int64_t first_key =
-      ((layer * shape_.pages + page) * shape_.kv_heads + head) * shape_.page_keys + panel * kPanelKeys;
+      ((layer * shape_.pages + page) * shape_.kv_heads + head) * shape_.page_keys +
+      panel * kPanelKeys;
   return keys_.data() + first_key * row_bytes(shape_.k_dtype, shape_.dim);
 }
 
@@ -94,7 +97,8 @@ void KvCache::append(int64_t layer, std::span<const int32_t> block_table, int64_
     const int64_t page = block_table[key / shape_.page_keys];
     const int64_t in_page = key % shape_.page_keys;
     const int lane = static_cast<int>(in_page % kPanelKeys);
-    const int count = static_cast<int>(end - key < kPanelKeys - lane ? end - key : kPanelKeys - lane);
+    const int count =
+        static_cast<int>(end - key < kPanelKeys - lane ? end - key : kPanelKeys - lane);
     for (int64_t head = 0; head < shape_.kv_heads; ++head) {
       const auto panel = const_cast<std::byte*>(key_panel(layer, page, head, in_page / kPanelKeys));
       const auto values = const_cast<std::byte*>(value_row(layer, page, head, in_page));
@@ -110,8 +114,9 @@ void KvCache::append(int64_t layer, std::span<const int32_t> block_table, int64_
       pack_keys(&from_k(0, head, 0), k.strides[0], k.strides[2], shape_.dim, count, lane,
                 shape_.k_dtype, panel);
       for (int i = 0; i < count; ++i) {
-        const bool finite = pack_values(&v(key - first_key + i, head, 0), v.strides[2], shape_.dim_v,
-                                        padded_dim_v_, shape_.v_dtype, values + i * value_bytes);
+        const bool finite =
+            pack_values(&v(key - first_key + i, head, 0), v.strides[2], shape_.dim_v, padded_dim_v_,
+                        shape_.v_dtype, values + i * value_bytes);
         if (!finite) special = 1;
       }
     }

@@ -44,7 +44,8 @@ class KvCache {
               View<const float, 3> k, View<const float, 3> v);
 
   // Where the kernels read. key_panel: [dim][16]; value_row: [dim_v padded].
-  const std::byte* key_panel(int64_t layer, int64_t page, int64_t head, int64_t panel) const noexcept;
+  const std::byte* key_panel(int64_t layer, int64_t page, int64_t head,
+                             int64_t panel) const noexcept;
   const std::byte* value_row(int64_t layer, int64_t page, int64_t head, int64_t key) const noexcept;
   // Does a value of this panel of 16 keys hold a NaN or an infinity?
   bool special(int64_t layer, int64_t page, int64_t head, int64_t panel) const noexcept;

@@ -71,9 +71,9 @@ struct AttentionPlan::Parts {
   };
   int64_t scratch_bytes() const {
     const int64_t padded = round_up(task_rows, 16);
-    const int64_t numbers =
-        padded * shape.dim + kFoldRows * kTileKeys + 512 + padded * (1 + 16 + columns) +
-        padded * (2 + columns) + 2 * (kTileKeys * shape.dim + kTileKeys * columns) + 16 * 16;
+    const int64_t numbers = padded * shape.dim + kFoldRows * kTileKeys + 512 +
+                            padded * (1 + 16 + columns) + padded * (2 + columns) +
+                            2 * (kTileKeys * shape.dim + kTileKeys * columns) + 16 * 16;
     return round_up(numbers * 4 + padded * (2 * 8 + 4), 64) + 64 * 16;
   }
   Scratch scratch(int slot) const {
@@ -153,8 +153,14 @@ void AttentionPlan::Parts::cut() {
       for (int64_t first = 0; first < all_rows; first += task_rows) {
         const int64_t count = std::min(task_rows, all_rows - first);
         const int64_t chunks = chunks_of(segment, first + count - 1);
-        Task task{static_cast<int32_t>(i), static_cast<int32_t>(head), first,
-                  static_cast<int32_t>(count), 0, static_cast<int32_t>(chunks), -1, 0,
+        Task task{static_cast<int32_t>(i),
+                  static_cast<int32_t>(head),
+                  first,
+                  static_cast<int32_t>(count),
+                  0,
+                  static_cast<int32_t>(chunks),
+                  -1,
+                  0,
                   count * limit(segment, first + count - 1)};
         if (!split || chunks <= 1) {
           tasks.push_back(task);
@@ -250,7 +256,8 @@ void AttentionPlan::Parts::finish(const Task& task, const Scratch& scratch, View
   const Segment& segment = segments[task.segment];
   for (int r = 0; r < task.rows; ++r) {
     const int64_t row = task.first_row + r;
-    const int64_t token = segment.first_row + row / group, head = task.kv_head * group + row % group;
+    const int64_t token = segment.first_row + row / group,
+                  head = task.kv_head * group + row % group;
     scratch.out_rows[r] = &out(token, head, 0);
     if (lse.data != nullptr) scratch.lse_rows[r] = &lse(token, head);
   }
@@ -267,8 +274,7 @@ void AttentionPlan::Parts::run_task(const Task& task, const KeySource& source,
     scale_query(&q(segment.first_row + row / group, task.kv_head * group + row % group, 0),
                 q.strides[2], shape.dim, scale, scratch.q + r * shape.dim);
   }
-  const RowState result =
-      task.join >= 0 ? partial(task.partial, task.rows) : scratch.running;
+  const RowState result = task.join >= 0 ? partial(task.partial, task.rows) : scratch.running;
   const int64_t most = limit(segment, task.first_row + task.rows - 1);
   if (task.first_chunk >= task.end_chunk) {  // no key at all: the empty state
     clear_state(scratch.chunk, task.rows);
@@ -287,8 +293,8 @@ void AttentionPlan::Parts::run_task(const Task& task, const KeySource& source,
         const int count = std::min<int>(kFoldRows, task.rows - row);
         bool any = false;
         for (int r = 0; r < count; ++r) {
-          scratch.visible[r] = static_cast<int32_t>(std::clamp<int64_t>(
-              limit(segment, task.first_row + row + r) - key, 0, keys));
+          scratch.visible[r] = static_cast<int32_t>(
+              std::clamp<int64_t>(limit(segment, task.first_row + row + r) - key, 0, keys));
           any |= scratch.visible[r] > 0;
         }
         if (!any) continue;
@@ -321,8 +327,8 @@ void AttentionPlan::run(const KeySource& source, View<const float, 3> q, View<fl
           "attention: q is {} x {} x {}, the plan needs {} x {} x {}", q.shape[0], q.shape[1],
           q.shape[2], p.rows, p.shape.heads, p.shape.dim);
   require(out.shape[0] >= p.rows && out.shape[1] == p.shape.heads && out.shape[2] == p.shape.dim_v,
-          "attention: out is {} x {} x {}, the plan needs {} x {} x {}", out.shape[0],
-          out.shape[1], out.shape[2], p.rows, p.shape.heads, p.shape.dim_v);
+          "attention: out is {} x {} x {}, the plan needs {} x {} x {}", out.shape[0], out.shape[1],
+          out.shape[2], p.rows, p.shape.heads, p.shape.dim_v);
   require(lse.data == nullptr || (lse.shape[0] >= p.rows && lse.shape[1] == p.shape.heads),
           "attention: lse is {} x {}, the plan needs {} x {}", lse.shape[0], lse.shape[1], p.rows,
           p.shape.heads);

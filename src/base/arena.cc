@@ -43,7 +43,9 @@ Block::~Block() {
   }
 }
 
-std::byte* Block::data() const noexcept { return node_ == nullptr ? nullptr : node_->buffer.data(); }
+std::byte* Block::data() const noexcept {
+  return node_ == nullptr ? nullptr : node_->buffer.data();
+}
 
 bool Block::shared() const noexcept {
   return node_ != nullptr && node_->owners.load(std::memory_order_acquire) > 1;

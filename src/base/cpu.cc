@@ -15,7 +15,8 @@ CpuFacts cpu_facts() {
   for (std::string line; std::getline(file, line);) {
     if (line.rfind("model name", 0) == 0) {
       const std::size_t colon = line.find(':');
-      if (colon != std::string::npos && colon + 2 <= line.size()) facts.name = line.substr(colon + 2);
+      if (colon != std::string::npos && colon + 2 <= line.size())
+        facts.name = line.substr(colon + 2);
       break;
     }
   }

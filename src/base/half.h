@@ -43,7 +43,7 @@ inline f16 to_f16(float x) noexcept {
     return {static_cast<uint16_t>(sign | 0x7E00u | ((magnitude >> 13) & 0x1FFu))};
   }
   if (magnitude >= 0x477FF000u) return {static_cast<uint16_t>(sign | 0x7C00u)};  // >= 65520
-  if (magnitude >= 0x38800000u) {  // normal in f16
+  if (magnitude >= 0x38800000u) {                                                // normal in f16
     const uint32_t rounded = magnitude + 0xFFFu + ((magnitude >> 13) & 1u);
     return {static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13))};
   }

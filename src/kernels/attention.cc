@@ -109,7 +109,8 @@ struct ValueWork {
     for (int i = 0; i < run_count; ++i) {
       Stored<T, kColumns> values;
       values.step = value_step;
-      for (int j = 0; j < kColumns; ++j) values.base[j] = runs[i].values + (first + j) * column_step;
+      for (int j = 0; j < kColumns; ++j)
+        values.base[j] = runs[i].values + (first + j) * column_step;
       multiply_add(p + runs[i].first, kTileKeys, values, 0, runs[i].count, sum);
     }
 #pragma GCC unroll 16
@@ -148,9 +149,9 @@ HWY_ATTR void score_rows(const float* q, int64_t dim, int rows, const int32_t* v
       const int height = rows - row < kMaxTileRows ? rows - row : kMaxTileRows;
       const int needed = panels_of(largest(visible + row, height)) - panel;
       if (needed <= 0) continue;
-      with_rows<kMaxTileRows>(
-          height, needed < kStep ? needed : kStep,
-          ScoreWork<T>{q + row * dim, dim, tile.keys_of_panel + panel, scores + row * kTileKeys + panel * kPanelKeys});
+      with_rows<kMaxTileRows>(height, needed < kStep ? needed : kStep,
+                              ScoreWork<T>{q + row * dim, dim, tile.keys_of_panel + panel,
+                                           scores + row * kTileKeys + panel * kPanelKeys});
     }
   }
 }
@@ -229,9 +230,9 @@ HWY_ATTR void soften(float* scores, int rows, const int32_t* visible, const Fold
       store(max(max(most[0], most[1]), max(most[2], most[3])), tile_max);
     } else {
       for (int r = 0; r < 16; ++r) {
-        tile_max[r] =
-            r < count ? max_lanes(row_maximum(scores + (row + r) * kTileKeys, visible[row + r]))
-                      : kNone;
+        tile_max[r] = r < count
+                          ? max_lanes(row_maximum(scores + (row + r) * kTileKeys, visible[row + r]))
+                          : kNone;
       }
     }
     const F32x16 before = load(state.m + row);
@@ -312,16 +313,17 @@ HWY_ATTR void with_dtype(DType dtype, Function&& function) {
 HWY_ATTR void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible,
                         const KeyTile& tile, const FoldState& state, float* scores) {
   alignas(64) float shrink[kFoldRows], used[kFoldRows];
-  with_dtype(tile.k_dtype,
-             [&](auto t) HWY_ATTR { score_rows<decltype(t)>(q, dim, rows, visible, tile, scores); });
+  with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
+    score_rows<decltype(t)>(q, dim, rows, visible, tile, scores);
+  });
   soften(scores, rows, visible, state, shrink, used);
   with_dtype(tile.v_dtype, [&](auto t) HWY_ATTR {
     add_values<decltype(t)>(scores, rows, visible, tile, shrink, state);
   });
 }
 
-HWY_ATTR void merge_rows(const float* m, const float* l, bool lanes, const float* o, int64_t columns,
-                         int rows, bool first, const RowState& into) {
+HWY_ATTR void merge_rows(const float* m, const float* l, bool lanes, const float* o,
+                         int64_t columns, int rows, bool first, const RowState& into) {
   for (int row = 0; row < rows; row += 16) {
     const int count = rows - row < 16 ? rows - row : 16;
     alignas(64) float sums[16] = {}, keep[16], take[16];
@@ -391,7 +393,8 @@ HWY_ATTR void score_row(const float* q, int64_t dim, const KeyTile& tile, float*
 }
 
 HWY_ATTR void weigh_row(const float* scores, int64_t n, float m, float l, float* weights) {
-  const F32x16 most = broadcast(m == kNone ? 0.0f : m), inverse = broadcast(l == 0 ? 0.0f : 1.0f / l);
+  const F32x16 most = broadcast(m == kNone ? 0.0f : m),
+               inverse = broadcast(l == 0 ? 0.0f : 1.0f / l);
   for (int64_t j = 0; j < n; j += 16) {
     const int width = n - j < 16 ? static_cast<int>(n - j) : 16;
     const F32x16 p = mul(exp_nonpositive(sub(load_first(scores + j, width), most)), inverse);
@@ -419,8 +422,8 @@ HWY_ATTR void gather_columns(const void* from, DType dtype, int64_t step, int ke
   });
 }
 
-HWY_ATTR void pack_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim, int count,
-                        int first_lane, DType dtype, void* panel) {
+HWY_ATTR void pack_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim,
+                        int count, int first_lane, DType dtype, void* panel) {
   if (count == kPanelKeys && dim_step == 1) {
     alignas(64) float block[16 * 16];
     int64_t d = 0;
@@ -456,8 +459,8 @@ HWY_ATTR void pack_keys(const float* rows, int64_t key_step, int64_t dim_step, i
   }
 }
 
-HWY_ATTR bool pack_values(const float* row, int64_t step, int64_t dim_v, int64_t columns, DType dtype,
-                          void* out) {
+HWY_ATTR bool pack_values(const float* row, int64_t step, int64_t dim_v, int64_t columns,
+                          DType dtype, void* out) {
   F32x16 seen = zero();
   for (int64_t c = 0; c < columns; c += 16) {
     alignas(64) float lanes[16] = {};
@@ -543,8 +546,8 @@ KeyTile stage_tile(const KeyTile& tile, int64_t dim, int64_t columns, float* pan
     }
     float* const to = values + p * kPanelKeys * 16;
     const int left = tile.keys - p * kPanelKeys;
-    gather(tile.values_of_panel[p], tile.v_dtype, tile.value_step, left < kPanelKeys ? left : kPanelKeys,
-           columns, staged.column_step, to);
+    gather(tile.values_of_panel[p], tile.v_dtype, tile.value_step,
+           left < kPanelKeys ? left : kPanelKeys, columns, staged.column_step, to);
     staged.values_of_panel[p] = to;
   }
   staged.k_dtype = staged.v_dtype = DType::f32;

@@ -21,26 +21,26 @@ inline constexpr int kPanelKeys = 16;   // keys of a transposed panel
 inline constexpr int kTileKeys = 128;   // keys between two rescales
 inline constexpr int kChunkKeys = 512;  // keys between two restarts of the state
 inline constexpr int kTilePanels = kTileKeys / kPanelKeys;
-inline constexpr int kFoldRows = 48;    // most rows of one fold_tile
+inline constexpr int kFoldRows = 48;  // most rows of one fold_tile
 
 // Up to 128 keys and their values, wherever they lie.
 struct KeyTile {
-  DType k_dtype = DType::f32;              // f32, f16 or bf16
+  DType k_dtype = DType::f32;  // f32, f16 or bf16
   DType v_dtype = DType::f32;
-  int keys = 0;                            // 1 .. 128; memory behind the last one is not used
-  const void* keys_of_panel[kTilePanels];  // [dim][16]
+  int keys = 0;                              // 1 .. 128; memory behind the last one is not used
+  const void* keys_of_panel[kTilePanels];    // [dim][16]
   const void* values_of_panel[kTilePanels];  // 16 keys, their first columns
-  int64_t value_step = 0;                  // from one key to the next
-  int64_t column_step = kPanelKeys;        // from 16 columns to the next 16
+  int64_t value_step = 0;                    // from one key to the next
+  int64_t column_step = kPanelKeys;          // from 16 columns to the next 16
   uint8_t special = 0;  // bit p: panel p may hold a value that is NaN or infinite
 };
 
 // State of a row block. Arrays cover rows rounded up to 16.
 struct FoldState {
-  float* m;          // [rows]
-  float* l;          // [rows][16]
-  float* o;          // [rows][columns]
-  int64_t columns;   // of o; a multiple of 16
+  float* m;         // [rows]
+  float* l;         // [rows][16]
+  float* o;         // [rows][columns]
+  int64_t columns;  // of o; a multiple of 16
 };
 
 // Empties the state of rows rows.
@@ -53,9 +53,9 @@ void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible, co
 
 // What is left of a chunk, or of several: no lanes, l summed.
 struct RowState {
-  float* m;         // [rows]
-  float* l;         // [rows]
-  float* o;         // [rows][columns]
+  float* m;  // [rows]
+  float* l;  // [rows]
+  float* o;  // [rows][columns]
   int64_t columns;
 };
 

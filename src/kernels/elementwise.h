@@ -53,9 +53,9 @@ void rope(View<float, 3> x, const RopeTable& table, std::span<const int32_t> pos
           RopeLayout layout);
 
 // Activations, element by element.
-void silu(View<const float, 2> x, View<float, 2> out);                // x / (1 + e^-x)
-void gelu_tanh(View<const float, 2> x, View<float, 2> out);           // Hendrycks and Gimpel 2016
-void gelu_erf(View<const float, 2> x, View<float, 2> out);            // x/2 (1 + erf(x/√2))
+void silu(View<const float, 2> x, View<float, 2> out);       // x / (1 + e^-x)
+void gelu_tanh(View<const float, 2> x, View<float, 2> out);  // Hendrycks and Gimpel 2016
+void gelu_erf(View<const float, 2> x, View<float, 2> out);   // x/2 (1 + erf(x/√2))
 void swiglu(View<const float, 2> gate, View<const float, 2> up, View<float, 2> out);  // silu(g)·u
 
 void add(View<const float, 2> a, View<const float, 2> b, View<float, 2> out);
@@ -68,7 +68,7 @@ void softmax(View<const float, 2> x, View<float, 2> out);
 void log_sum_exp(View<const float, 2> x, float* out);
 
 // Elementary functions, element by element, n numbers; stated errors are against f64 over all f32.
-void exp(const float* x, int64_t n, float* out);    // exactly 0 below 2^-126, inf above 2^128
+void exp(const float* x, int64_t n, float* out);  // exactly 0 below 2^-126, inf above 2^128
 void tanh(const float* x, int64_t n, float* out);
 void erf(const float* x, int64_t n, float* out);
 void sin(const float* x, int64_t n, float* out);

@@ -7,17 +7,16 @@
 //     #define HWY_TARGET_INCLUDE "kernels/NAME.cc"
 //     #include "hwy/foreach_target.h"
 //     #include "kernels/simd-inl.h"
-//     HWY_BEFORE_NAMESPACE(); namespace regard::HWY_NAMESPACE { ...kernels... } HWY_AFTER_NAMESPACE();
-//     #if HWY_ONCE
-//     namespace regard { void f(...) { REGARD_DISPATCH(kernel)(...); } }
-//     #endif
+//     HWY_BEFORE_NAMESPACE(); namespace regard::HWY_NAMESPACE { ...kernels... }
+//     HWY_AFTER_NAMESPACE(); #if HWY_ONCE namespace regard { void f(...) {
+//     REGARD_DISPATCH(kernel)(...); } } #endif
 #ifndef REGARD_KERNELS_HIGHWAY_H_
 #define REGARD_KERNELS_HIGHWAY_H_
 
 #define HWY_COMPILE_ALL_ATTAINABLE
-#define HWY_DISABLED_TARGETS                                                             \
-  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 |    \
-   HWY_SVE2_128 | HWY_WASM | HWY_WASM_EMU256 | HWY_RVV | HWY_PPC8)
+#define HWY_DISABLED_TARGETS                                                              \
+  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | \
+   HWY_WASM | HWY_WASM_EMU256 | HWY_RVV | HWY_PPC8)
 
 #include <hwy/detect_targets.h>
 
@@ -53,16 +52,16 @@
 #endif
 
 // The active target's version of a function that every target defines.
-#define REGARD_DISPATCH(kernel)                        \
-  ([]() -> decltype(&N_SCALAR::kernel) {               \
-    switch (active_target()) {                         \
-      REGARD_CASE_AVX512(kernel)                       \
-      REGARD_CASE_AVX2(kernel)                         \
-      REGARD_CASE_NEON(kernel)                         \
-      REGARD_CASE_SCALAR(kernel)                       \
-      default:                                         \
-        return &N_SCALAR::kernel;                      \
-    }                                                  \
+#define REGARD_DISPATCH(kernel)          \
+  ([]() -> decltype(&N_SCALAR::kernel) { \
+    switch (active_target()) {           \
+      REGARD_CASE_AVX512(kernel)         \
+      REGARD_CASE_AVX2(kernel)           \
+      REGARD_CASE_NEON(kernel)           \
+      REGARD_CASE_SCALAR(kernel)         \
+      default:                           \
+        return &N_SCALAR::kernel;        \
+    }                                    \
   }())
 
 #endif  // REGARD_KERNELS_HIGHWAY_H_

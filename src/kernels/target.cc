@@ -59,8 +59,8 @@ Target first_choice() {
     if (name(have) == wanted) return have;
     names += (names.empty() ? "" : ", ") + std::string(name(have));
   }
-  fail(ErrorKind::invalid_argument, "REGARD_TARGET: '{}' is not a target of this machine; it has {}",
-       wanted, names);
+  fail(ErrorKind::invalid_argument,
+       "REGARD_TARGET: '{}' is not a target of this machine; it has {}", wanted, names);
 }
 
 std::atomic<Target>& active() {

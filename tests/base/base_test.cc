@@ -67,11 +67,11 @@ TEST(Half, EveryF16SurvivesTheRoundTrip) {
 }
 
 TEST(Half, RoundsToNearestEven) {
-  EXPECT_EQ(to_f16(1.0f + 0x1p-11f).bits, 0x3C00);            // tie, even below
-  EXPECT_EQ(to_f16(1.0f + 0x3p-11f).bits, 0x3C02);            // tie, even above
+  EXPECT_EQ(to_f16(1.0f + 0x1p-11f).bits, 0x3C00);  // tie, even below
+  EXPECT_EQ(to_f16(1.0f + 0x3p-11f).bits, 0x3C02);  // tie, even above
   EXPECT_EQ(to_f16(65519.0f).bits, 0x7BFF);
   EXPECT_EQ(to_f16(65520.0f).bits, 0x7C00);
-  EXPECT_EQ(to_f16(0x1p-25f).bits, 0x0000);                   // tie with zero
+  EXPECT_EQ(to_f16(0x1p-25f).bits, 0x0000);  // tie with zero
   EXPECT_EQ(to_f16(0x1.8p-25f).bits, 0x0001);
   EXPECT_EQ(to_f16(-0.0f).bits, 0x8000);
   EXPECT_EQ(to_bf16(1.0f + 0x1p-8f).bits, 0x3F80);
