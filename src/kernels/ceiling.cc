@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <limits>
 
 #include "base/buffer.h"
 #include "base/check.h"
@@ -42,7 +43,7 @@ static float multiply_add_chains(int64_t steps, float factor, float term) {
 
 static int64_t multiply_adds_per_step() { return kChains * 16; }
 
-// Sums count numbers, a multiple of kReadStep.
+// Sums `count` numbers, a multiple of kReadStep.
 static float read_all(const float* data, int64_t count) {
   constexpr int kSums = kParts == 1 ? 8 : 4;
   F32x16 sum[kSums];
@@ -73,24 +74,43 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 // Keeps a result alive; relaxed, because only its existence matters.
 std::atomic<float> g_sink;
 
+// How often `work` must be repeated to last 4 ms: long beside a fork-join. Counted on this thread
+// alone, because the pool's other threads may start late.
+template <class Work>
+int64_t repeats_of(const Work& work) {
+  for (int64_t count = 1;; count *= 2) {
+    const auto start = std::chrono::steady_clock::now();
+    work(count);
+    if (seconds_since(start) >= 4e-3) return count;
+  }
+}
+
+// The shortest pass of work(index) on every thread at once: at least 8 passes, at least 0.25 s,
+// so that a moment in which another program has the cores does not decide.
+template <class Work>
+double best_seconds(ThreadPool& pool, const Work& work) {
+  double best = std::numeric_limits<double>::infinity();
+  const auto begun = std::chrono::steady_clock::now();
+  for (int pass = 0; pass < 8 || seconds_since(begun) < 0.25; ++pass) {
+    const auto start = std::chrono::steady_clock::now();
+    pool.parallel_for(pool.threads(), [&](int64_t index, int) { work(index); });
+    best = std::min(best, seconds_since(start));
+  }
+  return best;
+}
+
 }  // namespace
 
 double measure_fma_peak(ThreadPool& pool) {
+  constexpr int64_t kSteps = 1000;
   const auto chains = REGARD_DISPATCH(multiply_add_chains);
-  const double flops_per_step =
-      2.0 * static_cast<double>(REGARD_DISPATCH(multiply_adds_per_step)());
-  const auto run = [&](int64_t steps) {
-    const auto start = std::chrono::steady_clock::now();
-    pool.parallel_for(pool.threads(), [&](int64_t, int) {
-      g_sink.store(chains(steps, 0.5f, 1.0f), std::memory_order_relaxed);
-    });
-    return seconds_since(start);
+  const int64_t multiply_adds = REGARD_DISPATCH(multiply_adds_per_step)();
+  const auto run = [chains](int64_t repeats) {
+    g_sink.store(chains(kSteps * repeats, 0.5f, 1.0f), std::memory_order_relaxed);
   };
-  int64_t steps = 1000;
-  while (run(steps) < 2e-3) steps *= 2;
-  double best = 1e30;
-  for (int pass = 0; pass < 20; ++pass) best = std::min(best, run(steps));
-  return flops_per_step * static_cast<double>(steps) * pool.threads() / best * 1e-9;
+  const int64_t repeats = repeats_of(run);
+  const double best = best_seconds(pool, [&](int64_t) { run(repeats); });
+  return 2e-9 * static_cast<double>(multiply_adds * kSteps * repeats * pool.threads()) / best;
 }
 
 double measure_read_bandwidth(ThreadPool& pool, int64_t bytes) {
@@ -107,18 +127,14 @@ double measure_read_bandwidth(ThreadPool& pool, int64_t bytes) {
   pool.parallel_for(threads,
                     [&](int64_t index, int) { std::fill_n(data + index * slice, slice, 1.0f); });
   const auto read = REGARD_DISPATCH(read_all);
-  const int64_t sweeps = std::max<int64_t>(1, (int64_t{16} << 20) / (slice * 4));
-  double best = 1e30;
-  for (int pass = 0; pass < 8; ++pass) {
-    const auto start = std::chrono::steady_clock::now();
-    pool.parallel_for(threads, [&](int64_t index, int) {
-      float total = 0;
-      for (int64_t sweep = 0; sweep < sweeps; ++sweep) total += read(data + index * slice, slice);
-      g_sink.store(total, std::memory_order_relaxed);
-    });
-    best = std::min(best, seconds_since(start));
-  }
-  return static_cast<double>(slice * threads * 4 * sweeps) / best * 1e-9;
+  const auto sweep = [=](int64_t index, int64_t repeats) {
+    float total = 0;
+    for (int64_t i = 0; i < repeats; ++i) total += read(data + index * slice, slice);
+    g_sink.store(total, std::memory_order_relaxed);
+  };
+  const int64_t repeats = repeats_of([&](int64_t count) { sweep(0, count); });
+  const double best = best_seconds(pool, [&](int64_t index) { sweep(index, repeats); });
+  return 1e-9 * static_cast<double>(slice * threads * int64_t{sizeof(float)} * repeats) / best;
 }
 
 }  // namespace regard

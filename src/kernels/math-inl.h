@@ -47,7 +47,7 @@ REGARD_INLINE F32x16 exp_nonpositive(const F32x16& x) {
 
 // ---- e^x and ln x ----
 
-// Exactly 0 below ln(2^-126), inf from 2^128. Error at most @EXP@ ulp.
+// Exactly 0 below ln(2^-126), inf from 2^128. Error at most 0.9 ulp.
 REGARD_INLINE F32x16 exp(const F32x16& x) {
   const F32x16 magic = broadcast(0x1.8p23f);
   const F32x16 bounded = min(broadcast(89.0f), x);
@@ -70,7 +70,7 @@ REGARD_INLINE F32x16 exp(const F32x16& x) {
   return mul_where(not_less(x, broadcast(kExpLowest)), mul(p, scale), rest);
 }
 
-// -inf at ±0, NaN below, inf at inf. Error at most @LOG@ ulp, denormal numbers included.
+// -inf at ±0, NaN below, inf at inf. Error at most 0.9 ulp, denormal numbers included.
 REGARD_INLINE F32x16 log(const F32x16& x) {
   const Mask16 tiny = less(x, broadcast(0x1p-126f));
   const I32x16 bits = bits_of(select(tiny, mul(x, broadcast(0x1p23f)), x));
@@ -102,7 +102,7 @@ REGARD_INLINE F32x16 with_sign_of(const F32x16& x, const F32x16& size) {
   return as_f32(bit_or(sign, bits_of(size)));
 }
 
-// Error at most @TANH@ ulp; tanh(-0) = -0.
+// Error at most 1.4 ulp; tanh(-0) = -0.
 REGARD_INLINE F32x16 tanh(const F32x16& x) {
   const F32x16 a = abs(x);
   const F32x16 square = mul(a, a);
@@ -117,7 +117,7 @@ REGARD_INLINE F32x16 tanh(const F32x16& x) {
   return with_sign_of(x, select(less(a, broadcast(0.625f)), near, far));
 }
 
-// Error at most @ERF@ ulp; erf(-0) = -0. Far from 0 it is 1 - e^-g, g = -ln(erfc) a polynomial.
+// Error at most 1.5 ulp; erf(-0) = -0. Far from 0 it is 1 - e^-g, g = -ln(erfc) a polynomial.
 REGARD_INLINE F32x16 erf(const F32x16& x) {
   const F32x16 a = min(broadcast(4.0f), abs(x));  // erf(4) is 1 in f32
   const F32x16 square = mul(a, a);
@@ -187,12 +187,13 @@ REGARD_INLINE F32x16 sin_of(const Angle& angle, int turns) {
   return as_f32(bit_xor(sign, bits_of(select(even, s, c))));
 }
 
-// Error at most @SIN@ ulp for every f32; NaN at ±inf; sin(-0) = -0.
+// Error at most 1.6 ulp for every f32; NaN at ±inf; sin(-0) = -0.
 REGARD_INLINE F32x16 sin(const F32x16& x) {
   const F32x16 y = sin_of(reduce_angle(abs(x)), 0);
   const I32x16 sign = bit_and(bits_of(x), broadcast_bits(INT32_MIN));
   return as_f32(bit_xor(sign, bits_of(y)));
 }
+// Error at most 1.6 ulp for every f32; NaN at ±inf.
 REGARD_INLINE F32x16 cos(const F32x16& x) { return sin_of(reduce_angle(abs(x)), 1); }
 
 // ---- gates ----
@@ -206,16 +207,17 @@ REGARD_INLINE F32x16 gated(const F32x16& x, const F32x16& t) {
   return div(above, add(broadcast(1.0f), shrunk));
 }
 
-// x σ(x). Relative error at most @SILU@ for x > -87; 0 below.
+// x σ(x). Relative error at most 2.0e-7 for x > -1 and 4.4e-7 for x > -87; 0 below.
 REGARD_INLINE F32x16 silu(const F32x16& x) { return gated(x, x); }
 
 // x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))), as x σ(2 √(2/π) (...)): no cancellation for x < 0.
+// Error at most 1.2e-7 max(1, |x|); relative 2e-6 for x > -5.
 REGARD_INLINE F32x16 gelu_tanh(const F32x16& x) {
   const F32x16 slope = fma(mul(x, x), broadcast(0x1.2444f2p-4f), broadcast(0x1.988454p+0f));
   return gated(x, mul(x, slope));
 }
 
-// x/2 (1 + erf(x/√2)).
+// x/2 (1 + erf(x/√2)). Error at most 1.2e-7 max(1, |x|).
 REGARD_INLINE F32x16 gelu_erf(const F32x16& x) {
   const F32x16 share =
       fma(erf(mul(x, broadcast(0x1.6a09e6p-1f))), broadcast(0.5f), broadcast(0.5f));
