@@ -130,7 +130,7 @@ class Model {
   // Throws Error(invalid_argument) for text that is not UTF-8 and for ids outside the vocabulary.
   std::vector<TokenId> encode(std::string_view text) const;
   std::string decode(std::span<const TokenId> ids) const;
-  std::string token_text(TokenId id) const;  // of one token alone; may be a piece of a character
+  std::string token_text(TokenId id) const;  // one token alone; a piece of a character as <0xE2>
 
   // Continues a prompt. on_text is given whole characters as they come; together they are text.
   // Throws Error(invalid_argument) for options outside the rules above, an empty prompt and a

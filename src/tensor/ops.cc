@@ -109,6 +109,16 @@ Tensor rms_norm(const Tensor& x, std::span<const float> gain, float epsilon) {
   return normed;
 }
 
+Tensor log_sum_exp(const Tensor& x) {
+  const auto in = x.view<float, 2>();
+  Tensor sums({in.shape[0]});
+  const auto out = sums.writable<float, 1>();
+  over_rows(in.shape[0], in.shape[1], [&](int64_t first, int64_t count) {
+    regard::log_sum_exp(in.rows(first, count), out.data + first);
+  });
+  return sums;
+}
+
 Tensor swiglu(const Tensor& gate, Tensor up) {
   require_same_shape("swiglu", gate, up);
   Tensor gated = up.sole_owner() ? std::move(up) : like(gate);

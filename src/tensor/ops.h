@@ -49,6 +49,9 @@ inline Tensor operator+(const Tensor& a, Tensor b) { return add(a, std::move(b))
 // x [rows, width], gain [width]; see kernels/elementwise.h.
 Tensor rms_norm(const Tensor& x, std::span<const float> gain, float epsilon);
 
+// log Σ exp(x) of each row of x [rows, width]: [rows].
+Tensor log_sum_exp(const Tensor& x);
+
 // silu(gate) · up, both [rows, width]
 Tensor swiglu(const Tensor& gate, Tensor up);
 
