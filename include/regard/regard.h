@@ -1,0 +1,8 @@
+// All of regard's public contract.
+#pragma once
+
+#include "regard/attention.h"
+#include "regard/dtype.h"
+#include "regard/error.h"
+#include "regard/model.h"
+#include "regard/view.h"

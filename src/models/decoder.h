@@ -1,0 +1,53 @@
+// Decoder: a causal language model as a value: embedding, blocks, final norm, head. Families differ
+// only in how they fill it when a file is loaded.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "nn/block.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+#include "nn/step.h"
+
+namespace regard::models {
+
+struct DecoderConfig {
+  std::string architecture;
+  int64_t layers = 0;
+  int64_t width = 0;  // of the residual stream
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t dim = 0;    // of a query or key head
+  int64_t dim_v = 0;  // of a value head
+  int64_t vocabulary = 0;
+  int64_t context = 0;  // most tokens of a sequence
+
+  AttentionShape attention_shape() const noexcept { return {heads, kv_heads, dim, dim_v}; }
+};
+
+struct Decoder {
+  DecoderConfig config;
+  std::shared_ptr<RopeTable> rotations;  // shared with every block
+  nn::Embedding embedding;
+  std::vector<nn::Block> blocks;
+  nn::RmsNorm norm;
+  nn::Linear head;
+
+  // Makes positions [0, count) known to the layers; before a pass that uses them.
+  void reserve(int64_t positions) const { rotations->reserve(positions); }
+
+  // What the blocks make of the tokens: [tokens, width].
+  Tensor hidden(std::span<const int32_t> tokens, const nn::Step& step) const;
+
+  // hidden [rows, width] -> [rows, vocabulary]
+  Tensor logits(const Tensor& hidden) const { return head(norm(hidden)); }
+
+  // Packed weights that one decoded token reads; the embedding counts when it is the head too.
+  int64_t weight_bytes() const noexcept;
+};
+
+}  // namespace regard::models

@@ -1,0 +1,96 @@
+#include "runtime/checkpoint.h"
+
+#include <chrono>
+#include <utility>
+
+#include "base/check.h"
+#include "models/load.h"
+
+namespace regard {
+namespace {
+
+// Of ggml's token types; an unknown number is refused by the tokenizer.
+std::vector<TokenType> token_types(const GgufFile& file) {
+  std::vector<TokenType> types;
+  for (const int32_t number :
+       file.find_i32s("tokenizer.ggml.token_type").value_or(std::vector<int32_t>{})) {
+    if (number < 0 || number > UINT8_MAX) {
+      fail(ErrorKind::unreadable, "{}: tokenizer.ggml.token_type holds {}, which is no type",
+           file.name(), number);
+    }
+    types.push_back(static_cast<TokenType>(number));
+  }
+  return types;
+}
+
+std::vector<std::string> strings(const GgufStrings& views) {
+  std::vector<std::string> copies;
+  copies.reserve(views.size());
+  for (const std::string_view view : views) copies.emplace_back(view);
+  return copies;
+}
+
+std::optional<int32_t> find_id(const GgufFile& file, std::string_view key) {
+  // -1 and its unsigned forms mean that the model has no such token.
+  const auto id = file.find_int(key, INT64_MIN, INT64_MAX);
+  if (!id || *id < 0 || *id == UINT32_MAX) return std::nullopt;
+  return static_cast<int32_t>(*file.find_int(key, 0, INT32_MAX));
+}
+
+}  // namespace
+
+TokenizerSpec tokenizer_spec(const GgufFile& file) {
+  TokenizerSpec spec;
+  spec.model = file.get_string("tokenizer.ggml.model");
+  spec.pre = file.find_string("tokenizer.ggml.pre").value_or("");
+  spec.tokens = strings(file.get_strings("tokenizer.ggml.tokens"));
+  spec.types = token_types(file);
+  if (const auto merges = file.find_strings("tokenizer.ggml.merges"))
+    spec.merges = strings(*merges);
+  spec.bos = find_id(file, "tokenizer.ggml.bos_token_id");
+  spec.eos = find_id(file, "tokenizer.ggml.eos_token_id");
+  spec.eot = find_id(file, "tokenizer.ggml.eot_token_id");
+  spec.eom = find_id(file, "tokenizer.ggml.eom_token_id");
+  spec.unknown = find_id(file, "tokenizer.ggml.unknown_token_id");
+  spec.add_bos = file.find_bool("tokenizer.ggml.add_bos_token");
+  spec.add_eos = file.find_bool("tokenizer.ggml.add_eos_token");
+  return spec;
+}
+
+Checkpoint::Checkpoint(const std::string& path, const LoadOptions& options)
+    : pool(options.threads) {
+  const auto start = std::chrono::steady_clock::now();
+  const GgufFile file = GgufFile::open(path);
+  model = models::load(file, pool);
+  try {
+    tokenizer.emplace(tokenizer_spec(file));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::unreadable) throw;
+    why_no_text = error.what();
+  }
+  if (tokenizer && tokenizer->size() != model.config.vocabulary) {
+    fail(ErrorKind::unreadable,
+         "{}: {} tokens in tokenizer.ggml.tokens, {} rows in token_embd.weight", path,
+         tokenizer->size(), model.config.vocabulary);
+  }
+  const models::DecoderConfig& config = model.config;
+  facts = {.path = path,
+           .architecture = config.architecture,
+           .layers = config.layers,
+           .heads = config.heads,
+           .kv_heads = config.kv_heads,
+           .dim = config.dim,
+           .width = config.width,
+           .vocabulary = config.vocabulary,
+           .context = config.context,
+           .weight_bytes = model.weight_bytes()};
+  load_ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+const Tokenizer& Checkpoint::text() const {
+  if (!tokenizer) fail(ErrorKind::unreadable, "{}", why_no_text);
+  return *tokenizer;
+}
+
+}  // namespace regard

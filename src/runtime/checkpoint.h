@@ -1,0 +1,35 @@
+// Checkpoint: a model file as it stands in memory: weights, tokenizer, and the threads they run on.
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/threads.h"
+#include "formats/gguf.h"
+#include "models/decoder.h"
+#include "regard/model.h"
+#include "text/tokenizer.h"
+
+namespace regard {
+
+struct Checkpoint {
+  // Throws Error(unreadable) that names the file, the key or tensor, the rule and the numbers.
+  Checkpoint(const std::string& path, const LoadOptions& options);
+
+  // Throws Error(unreadable) when the file has no tokenizer that regard knows; ids still work.
+  const Tokenizer& text() const;
+
+  std::mutex turn;  // held by whoever runs the model
+  ThreadPool pool;
+  models::Decoder model;
+  std::optional<Tokenizer> tokenizer;
+  std::string why_no_text;  // the message, when there is no tokenizer
+  ModelFacts facts;
+  double load_ms = 0;
+};
+
+// The tokenizer's part of a file. Throws Error(unreadable).
+TokenizerSpec tokenizer_spec(const GgufFile& file);
+
+}  // namespace regard

@@ -1,0 +1,102 @@
+// The public Model: one Checkpoint, and whose turn it is to use it.
+#include "regard/model.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <utility>
+
+#include "base/check.h"
+#include "runtime/checkpoint.h"
+#include "runtime/generate.h"
+#include "runtime/score.h"
+
+namespace regard {
+
+std::string_view name(FinishReason reason) noexcept {
+  switch (reason) {
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::interrupted:
+      return "interrupted";
+  }
+  return "";
+}
+
+std::string cache_folder() {
+  const auto variable = [](const char* key) {
+    const char* value = std::getenv(key);
+    return std::string(value != nullptr ? value : "");
+  };
+  if (const std::string own = variable("REGARD_CACHE"); !own.empty()) return own;
+  if (const std::string base = variable("XDG_CACHE_HOME"); !base.empty()) return base + "/regard";
+  return variable("HOME") + "/.cache/regard";
+}
+
+std::string find_model(const std::string& name_or_path) {
+  require(!name_or_path.empty(), "model: the name is empty");
+  if (name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".gguf")) {
+    return name_or_path;
+  }
+  const std::string path = cache_folder() + "/" + name_or_path + ".gguf";
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    fail(ErrorKind::unreadable, "model {}: {} is not there; `regard pull {}` fetches it",
+         name_or_path, path, name_or_path);
+  }
+  return path;
+}
+
+Model::Model(std::unique_ptr<Checkpoint> checkpoint) noexcept
+    : checkpoint_(std::move(checkpoint)) {}
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+Model::~Model() = default;
+
+Model Model::load(const std::string& name_or_path, const LoadOptions& options) {
+  return Model(std::make_unique<Checkpoint>(find_model(name_or_path), options));
+}
+
+const ModelFacts& Model::facts() const noexcept { return checkpoint_->facts; }
+
+std::vector<TokenId> Model::encode(std::string_view text) const {
+  return checkpoint_->text().encode(text);
+}
+std::string Model::decode(std::span<const TokenId> ids) const {
+  return checkpoint_->text().decode(ids);
+}
+std::string Model::token_text(TokenId id) const { return checkpoint_->text().display(id); }
+
+Generation Model::generate(std::string_view prompt, const GenerateOptions& options,
+                           const TextSink& on_text) const {
+  return generate(std::span<const TokenId>(encode(prompt)), options, on_text);
+}
+
+Generation Model::generate(std::span<const TokenId> prompt, const GenerateOptions& options,
+                           const TextSink& on_text) const {
+  const std::vector<TokenId> ids(prompt.begin(), prompt.end());
+  BatchTextSink sink;
+  if (on_text) sink = [&](int64_t, std::string_view piece) { on_text(piece); };
+  return std::move(generate({&ids, 1}, options, sink).front());
+}
+
+std::vector<Generation> Model::generate(std::span<const std::vector<TokenId>> prompts,
+                                        const GenerateOptions& options,
+                                        const BatchTextSink& on_text) const {
+  const std::lock_guard lock(checkpoint_->turn);
+  return regard::generate(*checkpoint_, prompts, options, on_text);
+}
+
+Score Model::score(std::span<const TokenId> ids, const ScoreOptions& options) const {
+  const std::vector<TokenId> one(ids.begin(), ids.end());
+  return std::move(score(std::span(&one, 1), options).front());
+}
+
+std::vector<Score> Model::score(std::span<const std::vector<TokenId>> batch,
+                                const ScoreOptions& options) const {
+  const std::lock_guard lock(checkpoint_->turn);
+  return regard::score(*checkpoint_, batch, options);
+}
+
+}  // namespace regard

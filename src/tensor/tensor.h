@@ -1,0 +1,102 @@
+// Tensor: a value made of shared storage, a shape of at most four axes, and a dtype.
+//
+// Always dense and row-major, so that a reshape or a range of rows is the same storage seen
+// otherwise. Copying shares; what is shared is never written again. The shape lies inline and the
+// storage comes from the arena of tensors: a loop whose shapes repeat asks the system for nothing.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/half.h"
+#include "regard/dtype.h"
+#include "regard/view.h"
+
+namespace regard {
+
+inline constexpr int kMaxRank = 4;
+
+template <class T>
+inline constexpr DType kDTypeOf = DType::f32;
+template <>
+inline constexpr DType kDTypeOf<double> = DType::f64;
+template <>
+inline constexpr DType kDTypeOf<f16> = DType::f16;
+template <>
+inline constexpr DType kDTypeOf<bf16> = DType::bf16;
+
+class Tensor {
+ public:
+  using Extents = std::initializer_list<int64_t>;
+
+  Tensor() = default;
+
+  // Contents unspecified. Throws Error unless there are 1 to 4 extents, none negative, and the
+  // dtype is a plain one; Error(out_of_memory) when memory is short.
+  explicit Tensor(Extents shape, DType dtype = DType::f32);
+
+  // A copy of n numbers.
+  template <class T>
+  static Tensor of(const T* numbers, Extents shape) {
+    Tensor made(shape, kDTypeOf<T>);
+    for (int64_t i = 0; i < made.size(); ++i) reinterpret_cast<T*>(made.data())[i] = numbers[i];
+    return made;
+  }
+
+  int rank() const noexcept { return rank_; }
+  int64_t shape(int axis) const noexcept { return shape_[axis]; }
+  int64_t size() const noexcept;
+  DType dtype() const noexcept { return dtype_; }
+  // False for a tensor that was never made or whose storage was moved away.
+  explicit operator bool() const noexcept { return static_cast<bool>(block_); }
+  std::string describe() const;  // "f32 [14, 9, 64]"
+
+  // Is this the only owner of the storage? Then an operation may write its result there.
+  bool sole_owner() const noexcept { return block_ && !block_.shared(); }
+
+  // Throws Error unless T and Rank are those of the tensor.
+  template <class T, int Rank>
+  View<const T, Rank> view() const {
+    return make_view<const T, Rank>();
+  }
+  // For its maker, before the tensor is shared.
+  template <class T, int Rank>
+  View<T, Rank> writable() {
+    return make_view<T, Rank>();
+  }
+
+  // The same storage in another shape of as many numbers.
+  Tensor reshape(Extents shape) const&;
+  Tensor reshape(Extents shape) &&;
+
+  // Rows [first, first + count) of the first axis; the storage is shared.
+  Tensor rows(int64_t first, int64_t count) const;
+
+ private:
+  void set_shape(Extents shape);
+  std::byte* data() const noexcept { return block_.data() + offset_bytes_; }
+  [[noreturn]] void wrong_view(DType dtype, int rank) const;
+
+  template <class T, int Rank>
+  View<T, Rank> make_view() const {
+    using Number = std::remove_const_t<T>;
+    if (rank_ != Rank || dtype_ != kDTypeOf<Number>) wrong_view(kDTypeOf<Number>, Rank);
+    typename View<T, Rank>::Extents extents;
+    for (int axis = 0; axis < Rank; ++axis) extents[axis] = shape_[axis];
+    return {reinterpret_cast<T*>(data()), extents};
+  }
+
+  Block block_;
+  std::array<int64_t, kMaxRank> shape_{};
+  int64_t offset_bytes_ = 0;
+  int8_t rank_ = 0;
+  DType dtype_ = DType::f32;
+};
+
+}  // namespace regard
