@@ -24,14 +24,14 @@ enum class TokenType : uint8_t {
 
 // What a model's file says about its tokenizer (GGUF keys tokenizer.ggml.*).
 struct TokenizerSpec {
-  std::string model;  // "gpt2"
-  std::string pre;    // how text is cut into words: "gpt-2", "smollm", "llama-bpe", "qwen2", ...
-  std::vector<std::string> tokens;  // index = id
-  std::vector<TokenType> types;     // empty: all normal
-  std::vector<std::string> merges;  // "left right", index = rank
-  std::optional<int32_t> bos, eos, eot, eom, unknown;
-  std::optional<bool> add_bos;  // not set: as usual for `pre`
-  std::optional<bool> add_eos;  // not set: no
+  std::string model = {};  // "gpt2"
+  std::string pre = {};  // how text is cut into words: "gpt-2", "smollm", "llama-bpe", "qwen2", ...
+  std::vector<std::string> tokens = {};  // index = id
+  std::vector<TokenType> types = {};     // empty: all normal
+  std::vector<std::string> merges = {};  // "left right", index = rank
+  std::optional<int32_t> bos = {}, eos = {}, eot = {}, eom = {}, unknown = {};
+  std::optional<bool> add_bos = {};  // not set: as usual for `pre`
+  std::optional<bool> add_eos = {};  // not set: no
 };
 
 // May a text name control tokens? Text that a user typed into a chat must not: plain.

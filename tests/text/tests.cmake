@@ -1,0 +1,9 @@
+regard_test(text/utf8 LINKS text)
+regard_test(text/split LINKS text USES utf8proc)
+regard_test(text/tokenizer LINKS text)
+regard_test(text/stream_decoder LINKS text)
+
+# Needs the model file that the environment variable REGARD_TEST_MODEL names, and fails without it.
+regard_test(text/golden LINKS text formats)
+target_compile_definitions(text_golden_test PRIVATE
+  REGARD_TEXT_GOLDEN="${CMAKE_CURRENT_SOURCE_DIR}/text/golden")
