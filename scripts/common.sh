@@ -5,6 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C.UTF-8
 mkdir -p build/logs
 started=$(date +%s%N)
+model=${REGARD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/regard}/smollm2.gguf  # where pull puts it
 ticker=
 
 fail() {
