@@ -1,6 +1,9 @@
 #include "base/threads.h"
 
 #include <pthreadpool.h>
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
 
 #include <atomic>
 #include <thread>
@@ -62,15 +65,27 @@ struct Job {
   std::atomic<int64_t> next{0};
 };
 
+// pthreadpool's hand-over orders memory, but the thread sanitizer cannot see into that library:
+// it is told.
+#if defined(__SANITIZE_THREAD__)
+void hand_over(void* job) { __tsan_release(job); }
+void take_over(void* job) { __tsan_acquire(job); }
+#else
+void hand_over(void*) {}
+void take_over(void*) {}
+#endif
+
 // One call a thread: it drains the counter.
 void drain(void* pointer, size_t slot) {
+  take_over(pointer);
   Job& job = *static_cast<Job*>(pointer);
   const DefaultFloatMode mode;
   for (;;) {
     const int64_t index = job.next.fetch_add(1, std::memory_order_relaxed);
-    if (index >= job.count) return;
+    if (index >= job.count) break;
     job.task(job.context, index, static_cast<int>(slot));
   }
+  hand_over(pointer);
 }
 
 }  // namespace
@@ -81,7 +96,9 @@ void ThreadPool::run(int64_t count, void* context, TaskFunction task) {
   if (threads_ == 1 || count == 1) {
     drain(&job, 0);
   } else {
+    hand_over(&job);
     pthreadpool_parallelize_1d(pool_->handle, drain, &job, static_cast<size_t>(threads_), 0);
+    take_over(&job);
   }
 }
 
