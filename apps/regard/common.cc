@@ -78,10 +78,14 @@ std::string whole_number_fault(std::string_view text, int64_t low, int64_t high)
 
 int exit_code(ErrorKind kind) noexcept {
   switch (kind) {
-    case ErrorKind::invalid_argument: return kUsage;
-    case ErrorKind::unreadable: return kUnreadable;
-    case ErrorKind::out_of_memory: return kOutOfMemory;
-    case ErrorKind::failed: break;
+    case ErrorKind::invalid_argument:
+      return kUsage;
+    case ErrorKind::unreadable:
+      return kUnreadable;
+    case ErrorKind::out_of_memory:
+      return kOutOfMemory;
+    case ErrorKind::failed:
+      break;
   }
   return kFailed;
 }
@@ -95,13 +99,15 @@ CommandLine::CommandLine(std::string_view verb, std::string_view summary, std::s
   app_.set_version_flag("--version", fmt::format("regard {}", version()))
       ->description("print the version and exit");
   app_.get_formatter()->column_width(30);
-  app_.footer(fmt::format("Example: {}\n"
-                          "Each option has a twin in the environment, REGARD_ and its name in\n"
-                          "capitals (--top-k: REGARD_TOP_K); the option wins.",
-                          example));
+  app_.footer(
+      fmt::format("Example: {}\n"
+                  "Each option has a twin in the environment, REGARD_ and its name in\n"
+                  "capitals (--top-k: REGARD_TOP_K); the option wins.",
+                  example));
 }
 
 bool CommandLine::read(const Arguments& arguments) {
+  arguments_ = arguments;
   for (CLI::Option* option : app_.get_options()) {
     if (has_twin(*option)) option->envname(twin_of(*option));
     if (option->get_items_expected_max() == 1) {  // given twice, the later one counts
@@ -127,13 +133,24 @@ bool CommandLine::read(const Arguments& arguments) {
       const std::string name = option->get_name();
       if (has_twin(*option) && message.starts_with(name + ":") &&
           !was_written(*option, arguments)) {
-        message = fmt::format("{} (from {}){}", name, twin_of(*option), message.substr(name.size()));
+        message =
+            fmt::format("{} (from {}){}", name, twin_of(*option), message.substr(name.size()));
       }
     }
     fail(ErrorKind::invalid_argument, "{}", message);
   }
   if (const Arguments unknown = app_.remaining(); !unknown.empty()) refuse(unknown);
   return true;
+}
+
+bool CommandLine::has(const std::string& option) const {
+  const CLI::Option* found = app_.get_option_no_throw(option);
+  return found != nullptr && found->count() > 0;
+}
+
+bool CommandLine::written(const std::string& option) const {
+  const CLI::Option* found = app_.get_option_no_throw(option);
+  return found != nullptr && was_written(*found, arguments_);
 }
 
 void CommandLine::refuse(const Arguments& unknown) const {
@@ -155,7 +172,14 @@ void CommandLine::refuse(const Arguments& unknown) const {
 }
 
 CLI::Validator whole_number(int64_t low, int64_t high) {
-  return CLI::Validator([=](std::string& text) { return whole_number_fault(text, low, high); }, "");
+  return CLI::Validator(
+      [=](std::string& text) {
+        std::string fault = whole_number_fault(text, low, high);
+        // CLI11 would read 010 as eight.
+        if (fault.empty()) text = fmt::to_string(split_numbers(text).at(0));
+        return fault;
+      },
+      "");
 }
 
 CLI::Validator whole_numbers(int64_t low, int64_t high) {
@@ -254,7 +278,8 @@ std::string read_text(const std::string& path) {
       if (file != stdin) std::fclose(file);
     }
   };
-  const std::unique_ptr<std::FILE, Close> file(path == "-" ? stdin : std::fopen(path.c_str(), "rb"));
+  const std::unique_ptr<std::FILE, Close> file(path == "-" ? stdin
+                                                           : std::fopen(path.c_str(), "rb"));
   const std::string name = path == "-" ? "standard input" : path;
   if (file == nullptr) {
     fail(ErrorKind::unreadable, "cannot read {}: {}", name, std::strerror(errno));

