@@ -1,0 +1,81 @@
+// The person at the terminal. See terminal.h.
+#include "terminal.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <utf8proc.h>
+
+#include <csignal>
+#include <cstdlib>
+
+namespace regard::app {
+
+namespace {
+
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "set in a signal handler");
+
+}  // namespace
+
+bool on_terminal(std::FILE* stream) noexcept { return isatty(fileno(stream)) == 1; }
+
+bool in_colour(std::FILE* stream) noexcept {
+  const char* refused = std::getenv("NO_COLOR");
+  return on_terminal(stream) && (refused == nullptr || *refused == '\0');
+}
+
+int terminal_width() noexcept {
+  winsize size{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 80;
+}
+
+Progress::Progress() noexcept : terminal_(on_terminal(stderr)) {}
+
+Progress::~Progress() { clear(); }
+
+void Progress::show(std::string_view line) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!terminal_ || now < next_) return;
+  next_ = now + std::chrono::milliseconds(100);
+  std::fprintf(stderr, "\r\033[K%.*s", static_cast<int>(line.size()), line.data());
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+void Progress::clear() noexcept {
+  if (!drawn_) return;
+  std::fputs("\r\033[K", stderr);
+  std::fflush(stderr);
+  drawn_ = false;
+}
+
+const std::atomic<bool>& interrupts() noexcept {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted.store(true, std::memory_order_relaxed); };
+  action.sa_flags = SA_RESETHAND;  // the second one does what it always did
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+  return interrupted;
+}
+
+int columns(std::string_view text) noexcept {
+  int count = 0;
+  const auto* at = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
+  auto left = static_cast<utf8proc_ssize_t>(text.size());
+  while (left > 0) {
+    utf8proc_int32_t code = 0;
+    utf8proc_ssize_t step = utf8proc_iterate(at, left, &code);
+    if (step <= 0) {
+      step = 1;
+      count += 1;
+    } else {
+      count += utf8proc_charwidth(code);
+    }
+    at += step;
+    left -= step;
+  }
+  return count;
+}
+
+}  // namespace regard::app
