@@ -25,7 +25,7 @@ void layer_norm(View<const float, 2> x, const float* gain, const float* shift, f
                 View<float, 2> out);
 
 // Which numbers of a head form a rotated pair.
-enum class RopeLayout { halves, pairs };  // (i, i + dim/2), or (2i, 2i + 1)
+enum class RopeLayout { halves, pairs };  // (i, i + dim/2) of the table's dim, or (2i, 2i + 1)
 
 // cos and sin of every angle position · base^(-2i/dim) / factor_i, computed in f64 by functions of
 // our own and stored as f32. RoFormer (Su et al. 2021), eq. 34.
