@@ -1,13 +1,12 @@
 #include "inspect/metrics.h"
 
-#include <cmath>
 #include <exception>
 #include <limits>
 #include <mutex>
 
 #include "base/check.h"
 #include "inspect/contribution.h"
-#include "kernels/elementwise.h"
+#include "kernels/f64_math.h"
 
 namespace regard::inspect {
 
@@ -24,10 +23,7 @@ double entropy(std::span<const float> scores, std::span<const float> weights, fl
 
 std::optional<double> entropy_ratio(double entropy, int64_t allowed_keys) {
   if (allowed_keys < 2) return std::nullopt;
-  const auto keys = static_cast<float>(allowed_keys);
-  float most = 0;
-  log(&keys, 1, &most);
-  return entropy / double{most};
+  return entropy / f64::log(static_cast<double>(allowed_keys));
 }
 
 Row look(const Capture& capture, int64_t layer, int64_t head, int64_t query) {

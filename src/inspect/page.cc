@@ -12,6 +12,7 @@
 #include "inspect/contribution.h"
 #include "inspect/metrics.h"
 #include "inspect/page_template.h"
+#include "text/utf8.h"
 
 namespace regard::inspect {
 namespace {
@@ -133,28 +134,6 @@ std::string data(const Capture& capture, const PageOptions& options, ThreadPool&
   return out + R"(],"entropy":")" + base64(entropies) + R"(","norms":")" + base64(norms) + "\"}";
 }
 
-// Bytes of the UTF-8 character that begins here, 0 when none does (RFC 3629).
-std::size_t character_bytes(std::string_view text) {
-  const auto byte = [&](std::size_t at) {
-    return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
-  };
-  const auto follows = [&](std::size_t at) { return (byte(at) & 0xC0u) == 0x80u; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const bool overlong = first == 0xE0 && byte(1) < 0xA0;
-    const bool surrogate = first == 0xED && byte(1) > 0x9F;
-    return follows(1) && follows(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const bool overlong = first == 0xF0 && byte(1) < 0x90;
-    const bool beyond = first == 0xF4 && byte(1) > 0x8F;
-    return follows(1) && follows(2) && follows(3) && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
-}
-
 }  // namespace
 
 std::string page(const Capture& capture, const PageOptions& options, ThreadPool& pool) {
@@ -184,21 +163,19 @@ Kept kept_rows(int64_t layers, int64_t heads, int64_t tokens, int64_t map_bytes)
 }
 
 std::string json_string(std::string_view text) {
+  std::string whole;
+  if (text::append_well_formed(text, whole) > 0) whole += text::kReplacement;
   std::string out = "\"";
-  while (!text.empty()) {
-    const std::size_t bytes = character_bytes(text);
-    const char letter = text.front();
-    if (bytes == 0) {
-      out += "\\ufffd";
-    } else if (letter == '"' || letter == '\\') {
+  for (const char letter : whole) {
+    const auto code = static_cast<unsigned char>(letter);
+    if (letter == '"' || letter == '\\') {
       out += '\\';
       out += letter;
-    } else if (static_cast<unsigned char>(letter) < 0x20 || letter == '<') {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(letter));
+    } else if (code < 0x20 || letter == '<') {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(code));
     } else {
-      out += text.substr(0, bytes);
+      out += letter;
     }
-    text.remove_prefix(bytes == 0 ? 1 : bytes);
   }
   return out + "\"";
 }

@@ -22,13 +22,13 @@ export function colourOf(x: number): Rgb {
 
 export const css = ([r, g, b]: Rgb): string => `rgb(${r} ${g} ${b})`;
 
-// Black or white, whichever is read better on this colour (WCAG relative luminance).
+// Black or white, whichever has more contrast on this colour (WCAG 2: they meet at 0.179, above 4.5).
 export function inkOn(rgb: Rgb): string {
   const [r, g, b] = rgb.map((value) => {
     const c = value / 255;
     return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
   });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.19 ? "#101215" : "#ffffff";
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#ffffff";
 }
 
 // Weights are drawn by their square root, so that 0.05 can still be told from 0; entropy as it is.

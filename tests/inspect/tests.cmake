@@ -1,0 +1,5 @@
+regard_test(inspect/metrics LINKS inspect)
+regard_test(inspect/contribution LINKS inspect)
+regard_test(inspect/page LINKS inspect)
+regard_test(inspect/file LINKS inspect)
+regard_test(inspect/capture LINKS inspect)
