@@ -4,6 +4,6 @@ regard_test(text/tokenizer LINKS text)
 regard_test(text/stream_decoder LINKS text)
 
 # Needs the model file that the environment variable REGARD_TEST_MODEL names, and fails without it.
-regard_test(text/golden LINKS text formats)
+regard_test(text/golden LINKS text formats NEEDS_MODEL)
 target_compile_definitions(text_golden_test PRIVATE
   REGARD_TEXT_GOLDEN="${CMAKE_CURRENT_SOURCE_DIR}/text/golden")
