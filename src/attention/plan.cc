@@ -19,8 +19,6 @@ namespace regard {
 namespace {
 
 constexpr int64_t kMostTaskRows = 4 * kFoldRows;
-// From this many rows a tile is laid out afresh for them; below, it is read where it lies.
-constexpr int64_t kStageFrom = 13;
 
 struct Task {
   int32_t segment;

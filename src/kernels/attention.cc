@@ -20,7 +20,8 @@ namespace {
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
-// Calls work<rows, columns>() with the tile shape that fits: the widest allowed at that height.
+// Calls work<rows, columns>() with the tile shape that fits: the widest allowed at that height,
+// then half of it where that is common, then one column at a time.
 template <int kRows, class Work>
 HWY_ATTR void with_columns(int columns, const Work& work) {
   constexpr int kWidest = columns_for(kRows);
@@ -28,9 +29,6 @@ HWY_ATTR void with_columns(int columns, const Work& work) {
   for (; done + kWidest <= columns; done += kWidest) work.template run<kRows, kWidest>(done);
   if constexpr (kWidest > 4) {
     for (; done + 4 <= columns; done += 4) work.template run<kRows, 4>(done);
-  }
-  if constexpr (kWidest > 2) {
-    for (; done + 2 <= columns; done += 2) work.template run<kRows, 2>(done);
   }
   if constexpr (kWidest > 1) {
     for (; done < columns; ++done) work.template run<kRows, 1>(done);
@@ -45,6 +43,11 @@ HWY_ATTR void with_rows(int rows, int columns, const Work& work) {
     with_rows<kRows - 1>(rows, columns, work);
   }
 }
+
+// The tallest group of rows against numbers of type T: 16-bit ones meet few rows only.
+template <class T>
+constexpr int kMostRows =
+    sizeof(T) == 4 || kMaxTileRows < kStageFrom ? kMaxTileRows : kStageFrom - 1;
 
 // s = q kᵀ for a group of rows and a range of panels.
 template <class T>
@@ -138,9 +141,9 @@ HWY_ATTR void score_rows(const float* q, int64_t dim, int rows, const int32_t* v
                          const KeyTile& tile, float* scores) {
   // Panels outside, row groups inside: a pair of panels stays in the first cache.
   constexpr int kStep = columns_for(kMaxTileRows);
-  if (rows <= kMaxTileRows) {
+  if (rows <= kMostRows<T>) {
     const int panels = panels_of(largest(visible, rows));
-    with_rows<kMaxTileRows>(rows, panels, ScoreWork<T>{q, dim, tile.keys_of_panel, scores});
+    with_rows<kMostRows<T>>(rows, panels, ScoreWork<T>{q, dim, tile.keys_of_panel, scores});
     return;
   }
   const int panels = panels_of(largest(visible, rows));
@@ -149,7 +152,7 @@ HWY_ATTR void score_rows(const float* q, int64_t dim, int rows, const int32_t* v
       const int height = rows - row < kMaxTileRows ? rows - row : kMaxTileRows;
       const int needed = panels_of(largest(visible + row, height)) - panel;
       if (needed <= 0) continue;
-      with_rows<kMaxTileRows>(height, needed < kStep ? needed : kStep,
+      with_rows<kMostRows<T>>(height, needed < kStep ? needed : kStep,
                               ScoreWork<T>{q + row * dim, dim, tile.keys_of_panel + panel,
                                            scores + row * kTileKeys + panel * kPanelKeys});
     }
@@ -288,7 +291,7 @@ HWY_ATTR void add_values(const float* p, int rows, const int32_t* visible, const
       for (int r = row; r < row + height; r += together ? height : 1) {
         Run<T> runs[kTilePanels];
         const int run_count = find_runs(tile, together ? most : visible[r], runs);
-        with_rows<kMaxTileRows>(
+        with_rows<kMostRows<T>>(
             together ? height : 1, width,
             ValueWork<T>{p + r * kTileKeys, runs, run_count, tile.value_step, tile.column_step,
                          shrink + r, state.o + r * state.columns, state.columns, column});

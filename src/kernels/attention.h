@@ -22,6 +22,7 @@ inline constexpr int kTileKeys = 128;   // keys between two rescales
 inline constexpr int kChunkKeys = 512;  // keys between two restarts of the state
 inline constexpr int kTilePanels = kTileKeys / kPanelKeys;
 inline constexpr int kFoldRows = 48;  // most rows of one fold_tile
+inline constexpr int kStageFrom = 9;   // from so many rows a 16-bit tile must be staged first
 
 // Up to 128 keys and their values, wherever they lie.
 struct KeyTile {
@@ -47,7 +48,8 @@ struct FoldState {
 void clear_state(const FoldState& state, int rows) noexcept;
 
 // Folds one tile into the state. q [rows, dim] dense. visible[r]: row r may use the tile's keys
-// 0 .. visible[r] - 1. scores: scratch of rows * 128 + 512 numbers. rows <= kFoldRows.
+// 0 .. visible[r] - 1. scores: scratch of rows * 128 + 512 numbers. rows <= kFoldRows, and
+// rows < kStageFrom unless the tile is of f32.
 void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible, const KeyTile& tile,
                const FoldState& state, float* scores) noexcept;
 
