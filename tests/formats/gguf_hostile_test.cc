@@ -33,6 +33,14 @@ bool loads_in_bounds(const std::string& bytes) {
   return loaded;
 }
 
+TEST(AllocationMeter, SeesThePeak) {
+  const AllocationMeter meter;
+  { const std::vector<char> big(5 << 20); }
+  const std::vector<char> small(1 << 20);
+  EXPECT_GE(meter.peak(), std::size_t{5} << 20);
+  EXPECT_LT(meter.peak(), std::size_t{6} << 20);
+}
+
 class GgufIncident : public testing::TestWithParam<Incident> {};
 
 TEST_P(GgufIncident, IsRefusedByTheRightRule) {
