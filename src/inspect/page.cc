@@ -100,7 +100,7 @@ std::string data(const Capture& capture, const PageOptions& options, ThreadPool&
   std::string out =
       fmt::format(R"({{"version":{},"model":{},"ids":{},"tokens":{},"layers":{},"heads":{},)"
                   R"("locked":{{"layer":{},"head":{},"query":{},"key":{}}},"kept":"{}","maps":[)",
-                  kVersion, json_string(options.model),
+                  kVersion, json_string(options.model.substr(options.model.rfind('/') + 1)),
                   json_list(capture.ids(), [](TokenId id) { return std::to_string(id); }),
                   json_list(options.tokens, json_string), config.layers, config.heads, at.layer,
                   at.head, at.query, at.key, name(kept));

@@ -21,7 +21,7 @@ struct Spot {
 };
 
 struct PageOptions {
-  std::string model;                // as the page names it
+  std::string model;                // name or path; the page shows its last part
   std::vector<std::string> tokens;  // text of each id, as Model::token_text
   Spot locked;
   // Weights and scores together may take so much in the page; a longer prompt keeps the whole map

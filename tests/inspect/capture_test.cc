@@ -181,11 +181,14 @@ TEST_F(CaptureTest, ThePageHoldsTheKernelsNumbers) {
   const int64_t all_maps = 8 * 820 * 8;
   for (const auto& [budget, kept] :
        {std::pair<int64_t, std::string>{all_maps, "all"}, {9000, "head"}, {5000, "row"}}) {
-    const PageOptions options{
-        .model = "tiny", .tokens = tokens, .locked = {1, 2, 25, 3}, .map_bytes = budget};
+    const PageOptions options{.model = "some/where/tiny.gguf",
+                              .tokens = tokens,
+                              .locked = {1, 2, 25, 3},
+                              .map_bytes = budget};
     const std::string html = page(capture, options, pool_);
     const nlohmann::json data = data_of(html);
     EXPECT_EQ(data["version"], 1);
+    EXPECT_EQ(data["model"], "tiny.gguf");
     EXPECT_EQ(data["kept"], kept);
     EXPECT_EQ(data["tokens"][7], "</script>");
     EXPECT_EQ(data["ids"].get<std::vector<TokenId>>(), ids_);

@@ -128,7 +128,7 @@ export class Heads {
       input.checked = input.value === colour;
     }
     if (colour === "entropy") {
-      this.meaning.replaceChildren("How spread the row of ", tokenNode(tokens[shown.query]), " is: entropy over ln of its keys");
+      this.meaning.replaceChildren("Entropy of the row of ", tokenNode(tokens[shown.query]), " over ln keys");
       drawLegend(this.legend, false, "one key", "all alike");
       return;
     }

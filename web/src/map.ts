@@ -9,7 +9,7 @@ import { brief, fixed, tokenLine, tokenNode, tokenSpoken } from "./text";
 
 const kLeft = 104; // room for the queries' names
 const kTop = 84; // room for the keys' names
-const kNumberCell = 30; // cells at least this wide carry their number
+const kNumberCell = 26; // cells at least this wide carry their number
 const kNameCell = 11; // and at least this wide their name
 const kMasked = -1;
 
@@ -24,6 +24,9 @@ export class AttentionMap {
   private origin = 0; // the window shows tokens origin .. origin + span - 1 on both sides
   private span: number;
   private side = 0; // pixels of the square of cells
+  // The cells as last drawn, and of what: pointing at things moves only the lines over them.
+  private readonly picture = document.createElement("canvas");
+  private pictured = "";
 
   constructor(private readonly data: Inspection, private readonly state: State) {
     this.span = data.count;
@@ -168,35 +171,52 @@ export class AttentionMap {
     const style = getComputedStyle(this.node);
     const ink = (name: string): string => style.getPropertyValue(name).trim();
 
-    const count = Math.min(this.span, Math.floor(this.side * ratio));
-    const block = this.side / count;
+    const what = [shown.layer, shown.head, this.origin, this.span, this.side, ratio, prefersDark.matches].join();
+    if (what !== this.pictured) {
+      this.drawCells(shown, ratio, ink);
+      this.pictured = what;
+    }
+    pen.drawImage(this.picture, kLeft, kTop, this.side, this.side);
+    this.drawNames(pen, size, shown, ink);
+    this.drawCrosshair(pen, size, this.state.locked, ink("--query"), ink("--key"), false);
+    if (this.state.previewing) this.drawCrosshair(pen, size, shown, ink("--text"), ink("--text"), true);
+  }
+
+  private drawCells(shown: Spot, ratio: number, ink: (name: string) => string): void {
+    const pixels = Math.round(this.side * ratio);
+    this.picture.width = this.picture.height = pixels;
+    const pen = this.picture.getContext("2d")!;
+    const count = Math.min(this.span, pixels);
     const values = this.blocks(shown, count);
-    const gap = block >= 6 ? 1 : 0;
-    pen.font = `500 ${Math.min(12, block * 0.32)}px ${ink("--mono")}`;
+    const block = pixels / count;
+    const gap = block / ratio >= 6 ? Math.round(ratio) : 0;
+    const masked = ink("--masked");
+    const absent = ink("--absent");
+    pen.font = `500 ${Math.min(12 * ratio, block * 0.33)}px ${ink("--mono")}`;
     pen.textAlign = "center";
     pen.textBaseline = "middle";
+    const edge = (index: number): number => Math.round(index * block); // whole pixels, or cells shimmer
     for (let i = 0; i < count; ++i) {
+      const y = edge(i);
+      const high = edge(i + 1) - y - gap;
       for (let j = 0; j < count; ++j) {
         const value = values[i * count + j];
-        const x = kLeft + j * block;
-        const y = kTop + i * block;
+        const x = edge(j);
+        const wide = edge(j + 1) - x - gap;
         if (value === kMasked || Number.isNaN(value)) {
-          pen.fillStyle = value === kMasked ? ink("--masked") : ink("--absent");
-          pen.fillRect(x, y, block - gap, block - gap);
+          pen.fillStyle = value === kMasked ? masked : absent;
+          pen.fillRect(x, y, wide, high);
           continue;
         }
         const rgb = weightColour(value);
         pen.fillStyle = css(rgb);
-        pen.fillRect(x, y, block - gap, block - gap);
-        if (block >= kNumberCell) {
+        pen.fillRect(x, y, wide, high);
+        if (block >= kNumberCell * ratio) {
           pen.fillStyle = inkOn(rgb);
-          pen.fillText(brief(value), x + block / 2, y + block / 2);
+          pen.fillText(brief(value), x + wide / 2, y + high / 2 + ratio / 2);
         }
       }
     }
-    this.drawNames(pen, size, shown, ink);
-    this.drawCrosshair(pen, size, this.state.locked, ink("--query"), ink("--key"), false);
-    if (this.state.previewing) this.drawCrosshair(pen, size, shown, ink("--text"), ink("--text"), true);
   }
 
   private drawNames(pen: CanvasRenderingContext2D, size: number, shown: Spot, ink: (name: string) => string): void {

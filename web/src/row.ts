@@ -7,7 +7,7 @@ import { fixed, tokenNode } from "./text";
 const kFirst = 10; // keys listed before the remainder
 
 export class Row {
-  private readonly body = document.getElementById("row-body")!;
+  private readonly body = document.getElementById("row-body") as HTMLTableSectionElement;
   private readonly foot = document.getElementById("row-foot")!;
   private readonly meaning = document.getElementById("row-meaning")!;
   private readonly entropy = document.getElementById("row-entropy")!;
@@ -15,6 +15,7 @@ export class Row {
   private readonly tag = document.getElementById("row-preview")!;
   private readonly more = document.getElementById("row-all") as HTMLButtonElement;
   private all = false;
+  private listed = ""; // what the lines were made of
 
   constructor(private readonly data: Inspection, private readonly state: State) {
     this.more.addEventListener("click", () => {
@@ -25,6 +26,11 @@ export class Row {
       const row = (event.target as Element).closest<HTMLElement>("tr");
       if (row?.dataset.key) this.state.lock({ key: Number(row.dataset.key) });
     });
+    this.body.addEventListener("pointerover", (event) => {
+      const row = (event.target as Element).closest<HTMLElement>("tr");
+      if (row?.dataset.key) this.state.preview({ key: Number(row.dataset.key) }, "pointer");
+    });
+    this.body.addEventListener("pointerleave", () => this.state.preview(null, "pointer"));
   }
 
   render(): void {
@@ -40,6 +46,7 @@ export class Row {
     const scores = data.scores(layer, head, query);
     if (!weights || !scores) {
       this.body.replaceChildren();
+      this.listed = "";
       this.foot.replaceChildren();
       this.more.hidden = true;
       this.sink.hidden = true;
@@ -51,21 +58,39 @@ export class Row {
     const contributions = Array.from(weights, (weight, j) => weight * data.norm(layer, head, j));
     const ranked = Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a] || a - b);
     // One key more than fits would make a remainder of one: list it instead.
-    const listed = this.all || ranked.length <= kFirst + 1 ? ranked.length : kFirst;
-    const keys = ranked.slice(0, listed);
-    if (key <= query && !keys.includes(key)) keys.push(key);
+    const keys = ranked.slice(0, this.all || ranked.length <= kFirst + 1 ? ranked.length : kFirst);
+    for (const extra of [this.state.locked.key, key]) {
+      if (extra <= query && !keys.includes(extra)) keys.push(extra);
+    }
+    // Lines that stay the same stay in place: a click that began on one ends on it.
+    const listed = [layer, head, query, ...keys].join();
+    if (listed !== this.listed) {
+      this.listed = listed;
+      this.list(keys, weights, scores, contributions);
+    }
+    for (const line of this.body.rows) {
+      const on = line.dataset.key === String(key);
+      line.classList.toggle("key", on);
+      line.querySelector("button")!.setAttribute("aria-pressed", String(on));
+    }
+    this.describeRest(weights, keys);
+    this.describeEntropy(layer, head, query);
+    this.describeSink(weights, contributions);
+  }
+
+  private list(keys: number[], weights: Float32Array, scores: Float32Array, contributions: number[]): void {
+    const { data } = this;
     const most = Math.max(...keys.map((j) => contributions[j]), Number.MIN_VALUE);
 
+    const focused = document.activeElement?.closest<HTMLElement>("#row-body tr")?.dataset.key;
     this.body.replaceChildren(
       ...keys.map((j) => {
         const line = document.createElement("tr");
         line.dataset.key = String(j);
-        line.classList.toggle("key", j === key);
         const name = document.createElement("th");
         name.scope = "row";
         const button = document.createElement("button");
         button.type = "button";
-        button.setAttribute("aria-pressed", String(j === key));
         const place = document.createElement("span");
         place.className = "place";
         place.textContent = String(j);
@@ -80,9 +105,8 @@ export class Row {
         return line;
       }),
     );
-    this.describeRest(weights, keys);
-    this.describeEntropy(layer, head, query);
-    this.describeSink(weights, contributions);
+    // The line that had the keyboard keeps it.
+    if (focused) this.body.querySelector<HTMLElement>(`tr[data-key="${focused}"] button`)?.focus();
   }
 
   // What the listed keys leave, so that the column adds up to the whole row.
@@ -103,7 +127,7 @@ export class Row {
     if (rest > 0) line(`${rest} other ${rest === 1 ? "key" : "keys"}`, whole - sum(keys.map((j) => weights[j])), "rest");
     line("all keys", whole, "whole");
     this.foot.replaceChildren(...lines);
-    this.more.hidden = rest === 0 && !this.all;
+    this.more.hidden = weights.length <= kFirst + 1;
     this.more.textContent = this.all ? `List only the first ${kFirst}` : `List all ${weights.length} keys`;
   }
 

@@ -35,7 +35,8 @@ export class State {
   }
 
   preview(part: Partial<Spot> | null, cause: Cause): void {
-    if (part === null && this.over === null) return;
+    // A pointer at rest over what is drawn anew reports itself again.
+    if (same(part, this.over)) return;
     this.over = part;
     this.changed(cause);
   }
@@ -93,6 +94,11 @@ export class State {
     const colour = said.get("colour");
     if (colour === "weight" || colour === "entropy") this.colour = colour;
   }
+}
+
+function same(a: Partial<Spot> | null, b: Partial<Spot> | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.layer === b.layer && a.head === b.head && a.query === b.query && a.key === b.key;
 }
 
 export function largest(weights: Float32Array): number {

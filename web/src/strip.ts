@@ -12,6 +12,7 @@ export class Strip {
   private readonly node = document.getElementById("strip")!;
   private readonly chips: { node: HTMLElement; weight: HTMLElement; bar: HTMLElement }[] = [];
   private sets: Role = "query";
+  private seen = -1; // the locked query that was last brought into view
 
   constructor(private readonly data: Inspection, private readonly state: State) {
     data.tokens.forEach((token, index) => this.addChip(token, index));
@@ -69,6 +70,14 @@ export class Strip {
     this.state.lock({ [role]: index });
   }
 
+  // A long prompt scrolls inside the strip, and only there.
+  private bringIntoView(chip: HTMLElement): void {
+    const { scrollTop, clientHeight } = this.node;
+    const above = chip.offsetTop - 10;
+    const below = chip.offsetTop + chip.offsetHeight + 4 - clientHeight;
+    if (scrollTop > above || scrollTop < below) this.node.scrollTop = scrollTop > above ? above : below;
+  }
+
   private pressed(event: KeyboardEvent): void {
     const index = this.indexOf(event.target);
     if (index === null) return;
@@ -105,5 +114,9 @@ export class Strip {
       bar.style.setProperty("--share", String(share ?? 0));
     });
     if (!this.chips.some((chip) => chip.node.tabIndex === 0)) this.chips[query].node.tabIndex = 0;
+    if (this.seen !== this.state.locked.query) {
+      this.seen = this.state.locked.query;
+      this.bringIntoView(this.chips[this.seen].node);
+    }
   }
 }
