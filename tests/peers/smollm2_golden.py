@@ -3,9 +3,10 @@
     smollm2_golden.py MODEL.gguf --write GOLDEN.json
     smollm2_golden.py MODEL.gguf --check GOLDEN.json
 
-The weights are dequantised to f32 by the gguf package, attention is the eager one, greedy
-decoding has no cache. `greedy_min_margin` is the smallest distance of the two best logits on the
-way: where it is small, a right implementation may choose otherwise.
+The weights are dequantised to f32 by the gguf package and attention is the eager one. The golden
+file itself says what is asked: the prompts' ids, how many ids to continue by, which maps.
+`greedy_min_margin` is the smallest distance of the two best logits on the way: where it is small, a
+right implementation may choose otherwise.
 Needs torch, transformers, gguf (see tests/peers/run).
 """
 
@@ -19,9 +20,6 @@ import gguf
 import torch
 from gguf.quants import dequantize
 from transformers import LlamaConfig, LlamaForCausalLM
-
-# prompt ids come from the stored file or, when it is written anew, from these texts' ids in it.
-HEADS_LONG = ["0.0", "8.3", "16.3"]
 
 
 def read_model(path):
@@ -73,13 +71,14 @@ def compute(model, tokens, eos, ids, greedy, attention):
     chances = torch.log_softmax(logits[:-1].double(), -1)
     nll = -chances[torch.arange(len(ids) - 1), torch.tensor(ids[1:])].mean().item()
     best = torch.topk(logits[-1], 10)
-    row, margin = list(ids), float("inf")
+    chosen, margin, step = [], float("inf"), model(torch.tensor([ids]), use_cache=True)
     for _ in range(greedy):
-        top = torch.topk(model(torch.tensor([row])).logits[0, -1], 2)
+        top = torch.topk(step.logits[0, -1], 2)
         margin = min(margin, (top.values[0] - top.values[1]).item())
-        row.append(top.indices[0].item())
-        if row[-1] == eos:
+        chosen.append(top.indices[0].item())
+        if chosen[-1] == eos:
             break
+        step = model(torch.tensor([chosen[-1:]]), past_key_values=step.past_key_values)
     maps = {}
     for name in attention:
         layer, head = map(int, name.split("."))
@@ -89,7 +88,7 @@ def compute(model, tokens, eos, ids, greedy, attention):
         "tokens": [tokens[i] for i in ids],
         "mean_nll": nll,
         "top10": [[i, round(x, 5)] for i, x in zip(best.indices.tolist(), best.values.tolist())],
-        "greedy_ids": row[len(ids):],
+        "greedy_ids": chosen,
         "greedy_min_margin": round(margin, 5),
         "attention": maps,
     }
