@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 #include <numeric>
 
@@ -295,24 +294,6 @@ std::string read_text(const std::string& path) {
     fail(ErrorKind::unreadable, "cannot read {}: {}", name, std::strerror(errno));
   }
   return text;
-}
-
-void write_file(const std::string& path, std::string_view bytes) {
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr) {
-    fail(ErrorKind::failed, "cannot write {}: {}", path, std::strerror(errno));
-  }
-  errno = 0;
-  bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
-  written = std::fflush(file) == 0 && written;
-  const int cause = errno;
-  std::fclose(file);
-  if (!written) {
-    std::error_code ignored;
-    if (std::filesystem::is_regular_file(path, ignored)) std::filesystem::remove(path, ignored);
-    fail(ErrorKind::failed, "cannot write {} ({}): {}", path, bytes_text(bytes.size()),
-         std::strerror(cause));
-  }
 }
 
 std::string bytes_text(uint64_t bytes) {

@@ -72,9 +72,6 @@ void print_json(const Json& value);  // one line
 // The bytes of a file as they are; "-" is standard input. Throws Error(unreadable).
 std::string read_text(const std::string& path);
 
-// Writes a whole file. Throws Error(failed) naming it; what was written so far is removed.
-void write_file(const std::string& path, std::string_view bytes);
-
 // "98.4 MB": decimal units.
 std::string bytes_text(uint64_t bytes);
 

@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <limits>
 
 #include "base/check.h"
 #include "base/cpu.h"
 #include "base/threads.h"
+#include "formats/describe.h"
 #include "formats/gguf.h"
-#include "formats/printable.h"
 #include "kernels/ceiling.h"
 #include "kernels/target.h"
 #include "regard/model.h"
@@ -75,67 +74,89 @@ int describe_machine(int threads, bool json) {
   return kOk;
 }
 
-// Long arrays (a vocabulary) are told by type and length.
-Json value_of(const GgufFile& file, const GgufValue& value) {
-  switch (value.type) {
-    case GgufType::string:
-      return std::string(file.get_string(value.key));
-    case GgufType::boolean:
-      return file.get_bool(value.key);
-    case GgufType::f32:
-    case GgufType::f64:
-      return file.get_f64(value.key);
-    case GgufType::u64:
-      return file.get_u64(value.key);
-    case GgufType::array:
-      return Json{{"array_of", to_string(value.element)}, {"count", value.count}};
-    default:
-      return file.get_int(value.key, std::numeric_limits<int64_t>::min(),
-                          std::numeric_limits<int64_t>::max());
-  }
+// One number a layer: told once where all are alike.
+std::string per_layer(const std::vector<int64_t>& numbers) {
+  if (numbers.empty()) return "?";
+  const bool alike = std::all_of(numbers.begin(), numbers.end(),
+                                 [&](int64_t number) { return number == numbers.front(); });
+  return alike ? fmt::to_string(numbers.front()) : fmt::format("{}", fmt::join(numbers, ", "));
 }
 
-std::vector<int64_t> dims_of(const GgufTensor& tensor) {
-  return {tensor.dims.begin(), tensor.dims.begin() + tensor.rank};
+std::string or_unknown(const std::optional<int64_t>& number) {
+  return number ? fmt::to_string(*number) : "?";
+}
+
+Json or_null(const std::optional<int64_t>& number) { return number ? Json(*number) : Json(); }
+
+Json as_json(const std::string& path, const FileSummary& file, const GgufFile& tensors_of) {
+  Json types = Json::array(), tensors = Json::array();
+  for (const TypeCount& one : file.types) {
+    types.push_back({{"type", one.type},
+                     {"computable", one.computable},
+                     {"tensors", one.tensors},
+                     {"parameters", one.parameters},
+                     {"bytes", one.bytes}});
+  }
+  for (const GgufTensor& one : tensors_of.tensors()) {
+    tensors.push_back(
+        {{"name", std::string(one.name)},
+         {"type", one.type_name},
+         {"dims", std::vector<int64_t>(one.dims.begin(), one.dims.begin() + one.rank)},
+         {"bytes", one.data.size()}});
+  }
+  return {{"file", path},
+          {"format", file.format},
+          {"architecture", file.architecture},
+          {"name", file.name},
+          {"size_label", file.size_label},
+          {"license", file.license},
+          {"tokenizer", file.tokenizer},
+          {"bytes", file.file_bytes},
+          {"tensor_bytes", file.tensor_bytes},
+          {"parameters", file.parameters},
+          {"layers", or_null(file.layers)},
+          {"width", or_null(file.width)},
+          {"context", or_null(file.context_length)},
+          {"vocabulary", or_null(file.tokens)},
+          {"heads", file.heads},
+          {"kv_heads", file.kv_heads},
+          {"feed_forward", file.feed_forward},
+          {"types", std::move(types)},
+          {"tensors", std::move(tensors)}};
 }
 
 int describe_file(const std::string& path, bool json) {
-  const GgufFile file = GgufFile::open(path);
+  const GgufFile gguf = GgufFile::open(path);
+  const FileSummary file = summarise(gguf);
   if (json) {
-    Json metadata = Json::object(), tensors = Json::array();
-    for (const GgufValue& value : file.keys()) {
-      metadata[std::string(value.key)] = value_of(file, value);
-    }
-    for (const GgufTensor& tensor : file.tensors()) {
-      tensors.push_back({{"name", std::string(tensor.name)},
-                         {"type", tensor.type_name},
-                         {"dims", dims_of(tensor)},
-                         {"bytes", tensor.data.size()}});
-    }
-    print_json({{"file", path},
-                {"format", "gguf"},
-                {"version", file.version()},
-                {"bytes", file.bytes().size()},
-                {"metadata", std::move(metadata)},
-                {"tensors", std::move(tensors)}});
+    print_json(as_json(path, file, gguf));
     return kOk;
   }
-  print(fmt::format("{}: GGUF version {}, {}, {} keys, {} tensors\n", path, file.version(),
-                    bytes_text(file.bytes().size()), file.keys().size(), file.tensors().size()));
-  for (const GgufValue& value : file.keys()) {
-    const std::string key = printable(value.key);
-    if (value.type == GgufType::array) {
-      print(fmt::format("  {:<44} {} x {}\n", key, value.count, to_string(value.element)));
-    } else if (value.type == GgufType::string) {
-      print(fmt::format("  {:<44} {}\n", key, printable(file.get_string(value.key))));
-    } else {
-      print(fmt::format("  {:<44} {}\n", key, value_of(file, value).dump()));
-    }
-  }
-  for (const GgufTensor& tensor : file.tensors()) {
-    print(fmt::format("  {:<44} {:<6} [{}]{}\n", printable(tensor.name), tensor.type_name,
-                      fmt::join(dims_of(tensor), ", "),
-                      tensor.dtype ? "" : "  (regard does not compute with this type)"));
+  const auto line = [](std::string_view what, const std::string& text) {
+    if (!text.empty()) print(fmt::format("{:<14}{}\n", what, text));
+  };
+  line("file", path);
+  line("format",
+       fmt::format("{}, {}, {} keys, {} tensors", file.format,
+                   bytes_text(static_cast<uint64_t>(file.file_bytes)), file.keys, file.tensors));
+  line("architecture", file.architecture);
+  line("name", file.name);
+  line("size", file.size_label);
+  line("license", file.license);
+  line("tokenizer", file.tokenizer);
+  line("parameters", fmt::to_string(file.parameters));
+  line("layers", or_unknown(file.layers));
+  line("width",
+       fmt::format("{}, feed-forward {}", or_unknown(file.width), per_layer(file.feed_forward)));
+  line("heads",
+       fmt::format("{}, of keys and values {}", per_layer(file.heads), per_layer(file.kv_heads)));
+  line("context", or_unknown(file.context_length));
+  line("vocabulary", or_unknown(file.tokens));
+  if (file.split_count > 1) line("split", fmt::format("one of {} files", file.split_count));
+  for (const TypeCount& one : file.types) {
+    line("type", fmt::format("{}: {} tensors, {}{}", one.type, one.tensors,
+                             bytes_text(static_cast<uint64_t>(one.bytes)),
+                             one.computable ? "" : "; regard does not compute with it"));
   }
   return kOk;
 }
