@@ -13,6 +13,7 @@ constexpr int64_t kMostWidth = int64_t{1} << 24;
 constexpr int64_t kMostContext = int64_t{1} << 30;
 constexpr int64_t kMostHeads = int64_t{1} << 16;
 constexpr int64_t kMostDim = 1024;  // of the attention kernels
+constexpr int64_t kMostLayers = 4096;
 
 struct LlamaSizes {
   DecoderConfig common;
@@ -55,7 +56,7 @@ LlamaSizes read_sizes(const GgufFile& file) {
   LlamaSizes sizes;
   DecoderConfig& common = sizes.common;
   common.architecture = "llama";
-  common.layers = file.get_int("llama.block_count", 1, GgufFile::kMaxLayers);
+  common.layers = file.get_int("llama.block_count", 1, kMostLayers);
   common.context = file.get_int("llama.context_length", 1, kMostContext);
   common.width = file.get_int("llama.embedding_length", 1, kMostWidth);
   sizes.inner = file.get_per_layer("llama.feed_forward_length", common.layers, 1, kMostWidth);

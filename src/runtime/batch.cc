@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/check.h"
 #include "tensor/pool.h"
@@ -29,6 +30,14 @@ KvCacheShape cache_shape(const models::DecoderConfig& config, const RunOptions& 
           .v_dtype = options.kv};
 }
 
+AttentionPlan empty_plan(const models::DecoderConfig& config) {
+  return {config.attention_shape(),
+          {},
+          causal(),
+          1.0f / std::sqrt(static_cast<float>(config.dim)),
+          current_pool().threads()};
+}
+
 int64_t longest(std::span<const int64_t> lengths) {
   return lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
 }
@@ -50,7 +59,8 @@ Batch::Batch(const models::Decoder& model, const RunOptions& options,
       cache_(cache_shape(model.config, options, lengths)),
       pages_(cache_.shape().pages),
       slice_rows_(std::clamp<int64_t>(
-          kSliceBytes / (model.config.vocabulary * int64_t{sizeof(float)}), 1, 256)) {
+          kSliceBytes / (model.config.vocabulary * int64_t{sizeof(float)}), 1, 256)),
+      plan_(empty_plan(model.config)) {
   model_.reserve(longest(lengths));
   int64_t rows = 0;
   for (const int64_t length : lengths) rows += length;
@@ -59,6 +69,13 @@ Batch::Batch(const models::Decoder& model, const RunOptions& options,
   positions_.reserve(rows);
   segments_.reserve(lengths.size());
   members_.reserve(lengths.size());
+
+  // The widest step of single tokens, planned once: those to come find the room they need.
+  for (const int64_t length : lengths) {
+    if (length > 0) segments_.push_back({std::ssize(segments_), 1, length, {}});
+  }
+  plan_.replan(segments_);
+  segments_.clear();
 }
 
 Sequence Batch::start(std::span<const TokenId> prompt, int64_t length) const {
@@ -90,7 +107,6 @@ void Batch::add(Sequence& sequence, int64_t tokens) {
 }
 
 Tensor Batch::run(nn::Observer* observer) {
-  const models::DecoderConfig& config = model_.config;
   counts_ = {};
   int64_t most_rows = 0;
   int64_t most_keys = 0;
@@ -105,12 +121,11 @@ Tensor Batch::run(nn::Observer* observer) {
   counts_.padded_rows = most_rows * std::ssize(segments_);
   counts_.padded_keys = most_keys * std::ssize(segments_);
 
-  plan_.emplace(config.attention_shape(), segments_, causal(),
-                1.0f / std::sqrt(static_cast<float>(config.dim)), current_pool().threads());
+  plan_.replan(segments_);
   const nn::Step step{.positions = positions_,
                       .segments = segments_,
                       .cache = &cache_,
-                      .plan = &*plan_,
+                      .plan = &plan_,
                       .observer = observer};
   Tensor hidden = model_.hidden(tokens_, step);
   for (std::size_t i = 0; i < members_.size(); ++i) members_[i]->cached = segments_[i].keys;

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -45,7 +44,8 @@ struct StepCounts {
 class Batch {
  public:
   // lengths: the most tokens that each sequence will have. The cache holds them all; its memory is
-  // touched as keys arrive. Throws Error(out_of_memory) when it cannot be had.
+  // touched as keys arrive. Throws Error(out_of_memory) when it cannot be had. Steps run on the
+  // pool that is current now.
   Batch(const models::Decoder& model, const RunOptions& options, std::span<const int64_t> lengths);
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
@@ -83,7 +83,7 @@ class Batch {
   KvCache cache_;
   PagePool pages_;
   int64_t slice_rows_;
-  std::optional<AttentionPlan> plan_;
+  AttentionPlan plan_;
   StepCounts counts_;
   // Of the step that is being put together:
   std::vector<TokenId> tokens_;

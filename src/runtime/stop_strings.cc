@@ -15,10 +15,20 @@ StopStrings::StopStrings(std::vector<std::string> stops) : stops_(std::move(stop
 
 bool StopStrings::push(std::string_view piece, std::string& out) {
   held_ += piece;
+  // The first to be complete wins, of two that end together the longer: a rule that does not see
+  // where the pieces were cut.
+  std::size_t begin = std::string::npos;
   std::size_t end = std::string::npos;
-  for (const std::string& stop : stops_) end = std::min(end, held_.find(stop));
+  for (const std::string& stop : stops_) {
+    const std::size_t at = held_.find(stop);
+    if (at == std::string::npos) continue;
+    if (at + stop.size() < end || (at + stop.size() == end && at < begin)) {
+      begin = at;
+      end = at + stop.size();
+    }
+  }
   if (end != std::string::npos) {
-    out.append(held_, 0, end);
+    out.append(held_, 0, begin);
     held_.clear();
     return true;
   }

@@ -1,0 +1,1 @@
+regard_test(models/llama LINKS models)

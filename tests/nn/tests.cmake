@@ -1,0 +1,1 @@
+regard_test(nn/block LINKS nn)

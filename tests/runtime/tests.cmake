@@ -1,0 +1,8 @@
+regard_test(runtime/random LINKS runtime)
+regard_test(runtime/pages LINKS runtime)
+regard_test(runtime/sampler LINKS runtime)
+regard_test(runtime/stop_strings LINKS runtime)
+regard_test(runtime/batch LINKS runtime)
+regard_test(runtime/generate LINKS runtime)
+regard_test(runtime/bits LINKS runtime)
+regard_test(runtime/allocation LINKS runtime)
