@@ -76,6 +76,8 @@ REGARD_INLINE F32x16 broadcast(float value) {
 }
 REGARD_INLINE F32x16 zero() { return broadcast(0.0f); }
 
+constexpr float kNone = -__builtin_inff();  // the maximum of nothing
+
 // ---- 16-bit storage: exact when widened, one rounding to nearest even when narrowed ----
 
 REGARD_INLINE F32x16 load(const bf16* from) {

@@ -14,6 +14,7 @@
 #endif
 
 #include "kernels/simd-inl.h"
+#include "regard/dtype.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {
@@ -55,6 +56,18 @@ struct Stored {
     return g;
   }
 };
+
+// Calls function with a number of the storage type, for its type alone.
+template <class Function>
+HWY_ATTR void with_dtype(DType dtype, Function&& function) {
+  if (dtype == DType::f32) {
+    function(float{});
+  } else if (dtype == DType::f16) {
+    function(f16{});
+  } else {
+    function(bf16{});
+  }
+}
 
 // c += A[rows][first .. last) B[first .. last): a[r * a_step + k] is A's number (r, k).
 // last - first must be a multiple of B's group.

@@ -1,13 +1,10 @@
-// Attention on tiles, compiled once per target. See attention.h for the algebra.
+// fold_tile, compiled once per target: scores, the online softmax, and the values. See attention.h
+// for the algebra.
 #include "kernels/attention.h"
-
-#include <cstring>
-#include <limits>
-
 #include "kernels/highway.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/attention.cc"
+#define HWY_TARGET_INCLUDE "kernels/attention_fold.cc"
 #include <hwy/foreach_target.h>
 
 #include "kernels/math-inl.h"
@@ -17,8 +14,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {
 namespace {
-
-constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 // Calls work<rows, columns>() with the tile shape that fits: the widest allowed at that height,
 // then half of it where that is common, then one column at a time.
@@ -46,8 +41,8 @@ HWY_ATTR void with_rows(int rows, int columns, const Work& work) {
 
 // The tallest group of rows against numbers of type T: 16-bit ones meet few rows only.
 template <class T>
-constexpr int kMostRows =
-    sizeof(T) == 4 || kMaxTileRows < kStageFrom ? kMaxTileRows : kStageFrom - 1;
+constexpr int kMostRows = sizeof(T) == 4 || kMaxTileRows < kStageFrom ? kMaxTileRows
+                                                                      : kStageFrom - 1;
 
 // s = q kᵀ for a group of rows and a range of panels.
 template <class T>
@@ -300,17 +295,6 @@ HWY_ATTR void add_values(const float* p, int rows, const int32_t* visible, const
   }
 }
 
-template <class Function>
-HWY_ATTR void with_dtype(DType dtype, Function&& function) {
-  if (dtype == DType::f32) {
-    function(float{});
-  } else if (dtype == DType::f16) {
-    function(f16{});
-  } else {
-    function(bf16{});
-  }
-}
-
 }  // namespace
 
 HWY_ATTR void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible,
@@ -325,175 +309,10 @@ HWY_ATTR void fold_tile(const float* q, int64_t dim, int rows, const int32_t* vi
   });
 }
 
-HWY_ATTR void merge_rows(const float* m, const float* l, bool lanes, const float* o,
-                         int64_t columns, int rows, bool first, const RowState& into) {
-  for (int row = 0; row < rows; row += 16) {
-    const int count = rows - row < 16 ? rows - row : 16;
-    alignas(64) float sums[16] = {}, keep[16], take[16];
-    for (int r = 0; r < count; ++r) {
-      sums[r] = lanes ? sum_lanes(load(l + 16 * (row + r))) : l[row + r];
-    }
-    if (first) {
-      std::memcpy(into.m + row, m + row, static_cast<std::size_t>(count) * sizeof(float));
-      std::memcpy(into.l + row, sums, static_cast<std::size_t>(count) * sizeof(float));
-      std::memcpy(into.o + row * columns, o + row * columns,
-                  static_cast<std::size_t>(count * columns) * sizeof(float));
-      continue;
-    }
-    const F32x16 old_m = load_first(into.m + row, count), new_m = load_first(m + row, count);
-    const F32x16 now = max(old_m, new_m);
-    const F32x16 base = select(equal(now, broadcast(kNone)), zero(), now);
-    const F32x16 a = exp_nonpositive(sub(old_m, base)), b = exp_nonpositive(sub(new_m, base));
-    store(a, keep);
-    store(b, take);
-    const F32x16 total = fma(load(sums), b, mul(load_first(into.l + row, count), a));
-    store_first(now, into.m + row, count);
-    store_first(total, into.l + row, count);
-    for (int r = 0; r < count; ++r) {
-      const F32x16 old_part = broadcast(keep[r]), new_part = broadcast(take[r]);
-      float* const sum = into.o + (row + r) * columns;
-      const float* const more = o + (row + r) * columns;
-      for (int64_t c = 0; c < columns; c += 16) {
-        store(fma(load(more + c), new_part, mul(load(sum + c), old_part)), sum + c);
-      }
-    }
-  }
-}
-
-HWY_ATTR void finish_rows(const RowState& state, int rows, int64_t dim_v, float* const* out_of_row,
-                          int64_t out_step, float* const* lse_of_row) {
-  for (int row = 0; row < rows; row += 16) {
-    const int count = rows - row < 16 ? rows - row : 16;
-    alignas(64) float inverse[16], lse[16];
-    const F32x16 l = load_first(state.l + row, count), m = load_first(state.m + row, count);
-    const Mask16 empty = equal(l, zero());
-    store(zero_where(empty, div(broadcast(1.0f), l)), inverse);
-    store(select(empty, broadcast(kNone), add(add(m, log(l)), zero())), lse);
-    for (int r = 0; r < count; ++r) {
-      const F32x16 factor = broadcast(inverse[r]);
-      const float* const o = state.o + (row + r) * state.columns;
-      float* const out = out_of_row[row + r];
-      for (int64_t c = 0; c < dim_v; c += 16) {
-        const F32x16 value = add(mul(load(o + c), factor), zero());
-        const int width = dim_v - c < 16 ? static_cast<int>(dim_v - c) : 16;
-        if (out_step == 1 && width == 16) {
-          store(value, out + c);
-        } else {
-          alignas(64) float lanes[16];
-          store(value, lanes);
-          for (int i = 0; i < width; ++i) out[(c + i) * out_step] = lanes[i];
-        }
-      }
-      if (lse_of_row != nullptr) *lse_of_row[row + r] = lse[r];
-    }
-  }
-}
-
 HWY_ATTR void score_row(const float* q, int64_t dim, const KeyTile& tile, float* out) {
   const int32_t visible[1] = {tile.keys};
   with_dtype(tile.k_dtype,
              [&](auto t) HWY_ATTR { score_rows<decltype(t)>(q, dim, 1, visible, tile, out); });
-}
-
-HWY_ATTR void weigh_row(const float* scores, int64_t n, float m, float l, float* weights) {
-  const F32x16 most = broadcast(m == kNone ? 0.0f : m),
-               inverse = broadcast(l == 0 ? 0.0f : 1.0f / l);
-  for (int64_t j = 0; j < n; j += 16) {
-    const int width = n - j < 16 ? static_cast<int>(n - j) : 16;
-    const F32x16 p = mul(exp_nonpositive(sub(load_first(scores + j, width), most)), inverse);
-    store_first(p, weights + j, width);
-  }
-}
-
-HWY_ATTR void widen(const void* from, DType dtype, int64_t count, float* to) {
-  with_dtype(dtype, [&](auto t) HWY_ATTR {
-    const auto* numbers = static_cast<const decltype(t)*>(from);
-    for (int64_t i = 0; i < count; i += 16) store(load(numbers + i), to + i);
-  });
-}
-
-// 16 columns of each of keys rows, next to one another.
-HWY_ATTR void gather_columns(const void* from, DType dtype, int64_t step, int keys, int64_t columns,
-                             int64_t column_step, float* to) {
-  with_dtype(dtype, [&](auto t) HWY_ATTR {
-    const auto* numbers = static_cast<const decltype(t)*>(from);
-    for (int key = 0; key < keys; ++key) {
-      for (int64_t c = 0; c < columns; c += 16) {
-        store(load(numbers + key * step + c), to + c / 16 * column_step + key * 16);
-      }
-    }
-  });
-}
-
-HWY_ATTR void pack_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim,
-                        int count, int first_lane, DType dtype, void* panel) {
-  if (count == kPanelKeys && dim_step == 1) {
-    alignas(64) float block[16 * 16];
-    int64_t d = 0;
-    for (; d + 16 <= dim; d += 16) {
-      float* const to = dtype == DType::f32 ? static_cast<float*>(panel) + d * 16 : block;
-      transpose16(rows + d, key_step, to, 16);
-      for (int i = 0; i < 16 && dtype != DType::f32; ++i) {
-        if (dtype == DType::f16) {
-          store(load(block + 16 * i), static_cast<f16*>(panel) + (d + i) * 16);
-        } else {
-          store(load(block + 16 * i), static_cast<bf16*>(panel) + (d + i) * 16);
-        }
-      }
-    }
-    if (d == dim) return;
-    rows += d;
-    dim -= d;
-    panel = static_cast<std::byte*>(panel) + row_bytes(dtype, d * 16);
-  }
-  for (int key = 0; key < count; ++key) {
-    const float* const row = rows + key * key_step;
-    const int lane = first_lane + key;
-    for (int64_t d = 0; d < dim; ++d) {
-      const float x = row[d * dim_step];
-      if (dtype == DType::f32) {
-        static_cast<float*>(panel)[d * 16 + lane] = x;
-      } else if (dtype == DType::f16) {
-        static_cast<f16*>(panel)[d * 16 + lane] = to_f16(x);
-      } else {
-        static_cast<bf16*>(panel)[d * 16 + lane] = to_bf16(x);
-      }
-    }
-  }
-}
-
-HWY_ATTR bool pack_values(const float* row, int64_t step, int64_t dim_v, int64_t columns,
-                          DType dtype, void* out) {
-  F32x16 seen = zero();
-  for (int64_t c = 0; c < columns; c += 16) {
-    alignas(64) float lanes[16] = {};
-    const int width = dim_v - c < 16 ? (dim_v > c ? static_cast<int>(dim_v - c) : 0) : 16;
-    for (int i = 0; i < width; ++i) lanes[i] = row[(c + i) * step];
-    const F32x16 x = load(lanes);
-    if (dtype == DType::f32) {
-      store(x, static_cast<float*>(out) + c);
-      seen = fma(x, zero(), seen);  // 0 · x is NaN exactly where x is not finite
-    } else if (dtype == DType::f16) {
-      f16* const to = static_cast<f16*>(out) + c;
-      store(x, to);
-      seen = fma(load(to), zero(), seen);
-    } else {
-      bf16* const to = static_cast<bf16*>(out) + c;
-      store(x, to);
-      seen = fma(load(to), zero(), seen);
-    }
-  }
-  return sum_lanes(seen) == 0.0f;
-}
-
-HWY_ATTR void scale_query(const float* row, int64_t step, int64_t dim, float scale, float* out) {
-  if (step == 1) {
-    int64_t d = 0;
-    for (; d + 16 <= dim; d += 16) store(mul(load(row + d), broadcast(scale)), out + d);
-    for (; d < dim; ++d) out[d] = row[d] * scale;
-  } else {
-    for (int64_t d = 0; d < dim; ++d) out[d] = row[d * step] * scale;
-  }
 }
 
 }  // namespace regard::HWY_NAMESPACE
@@ -502,73 +321,13 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace regard {
 
-void clear_state(const FoldState& state, int rows) noexcept {
-  const std::size_t padded = static_cast<std::size_t>((rows + 15) / 16 * 16);
-  for (std::size_t r = 0; r < padded; ++r) state.m[r] = -std::numeric_limits<float>::infinity();
-  std::memset(state.l, 0, static_cast<std::size_t>(rows) * 16 * sizeof(float));
-  std::memset(state.o, 0, static_cast<std::size_t>(rows * state.columns) * sizeof(float));
-}
-
 void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible, const KeyTile& tile,
                const FoldState& state, float* scores) noexcept {
   REGARD_DISPATCH(fold_tile)(q, dim, rows, visible, tile, state, scores);
 }
 
-void merge_chunk(const FoldState& chunk, int rows, bool first, const RowState& into) noexcept {
-  REGARD_DISPATCH(merge_rows)(chunk.m, chunk.l, true, chunk.o, chunk.columns, rows, first, into);
-}
-
-void merge_state(const RowState& chunk, int rows, bool first, const RowState& into) noexcept {
-  REGARD_DISPATCH(merge_rows)(chunk.m, chunk.l, false, chunk.o, chunk.columns, rows, first, into);
-}
-
-void finish_rows(const RowState& state, int rows, int64_t dim_v, float* const* out_of_row,
-                 int64_t out_step, float* const* lse_of_row) noexcept {
-  REGARD_DISPATCH(finish_rows)(state, rows, dim_v, out_of_row, out_step, lse_of_row);
-}
-
 void score_row(const float* q, int64_t dim, const KeyTile& tile, float* out) noexcept {
   REGARD_DISPATCH(score_row)(q, dim, tile, out);
-}
-
-void weigh_row(const float* scores, int64_t n, float m, float l, float* weights) noexcept {
-  REGARD_DISPATCH(weigh_row)(scores, n, m, l, weights);
-}
-
-KeyTile stage_tile(const KeyTile& tile, int64_t dim, int64_t columns, float* panels,
-                   float* values) noexcept {
-  KeyTile staged = tile;
-  staged.value_step = 16;
-  staged.column_step = kTileKeys * 16;
-  const auto gather = REGARD_DISPATCH(gather_columns);
-  for (int p = 0; p * kPanelKeys < tile.keys; ++p) {
-    if (tile.k_dtype != DType::f32) {
-      float* const to = panels + p * dim * kPanelKeys;
-      REGARD_DISPATCH(widen)(tile.keys_of_panel[p], tile.k_dtype, dim * kPanelKeys, to);
-      staged.keys_of_panel[p] = to;
-    }
-    float* const to = values + p * kPanelKeys * 16;
-    const int left = tile.keys - p * kPanelKeys;
-    gather(tile.values_of_panel[p], tile.v_dtype, tile.value_step,
-           left < kPanelKeys ? left : kPanelKeys, columns, staged.column_step, to);
-    staged.values_of_panel[p] = to;
-  }
-  staged.k_dtype = staged.v_dtype = DType::f32;
-  return staged;
-}
-
-void pack_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim, int count,
-               int first_lane, DType dtype, void* panel) noexcept {
-  REGARD_DISPATCH(pack_keys)(rows, key_step, dim_step, dim, count, first_lane, dtype, panel);
-}
-
-bool pack_values(const float* row, int64_t step, int64_t dim_v, int64_t columns, DType dtype,
-                 void* out) noexcept {
-  return REGARD_DISPATCH(pack_values)(row, step, dim_v, columns, dtype, out);
-}
-
-void scale_query(const float* row, int64_t step, int64_t dim, float scale, float* out) noexcept {
-  REGARD_DISPATCH(scale_query)(row, step, dim, scale, out);
 }
 
 }  // namespace regard
