@@ -70,6 +70,7 @@ Capture::Capture(const models::Decoder& model, std::span<const TokenId> ids, Thr
     keeper.first_query = sequence_.cached;
     batch_.add(sequence_, Schedule(options.run).share(sequence_.waiting()));
     batch_.run(&keeper);
+    if (options.run.progress) options.run.progress(sequence_.cached, tokens());
   }
 }
 
