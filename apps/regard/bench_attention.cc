@@ -1,6 +1,6 @@
-// regard bench attention: times the operator as an engine calls it (keys and values already in
-// pages, the plan made) and says how near the machine's ceilings it came and how far from the
-// formula it is.
+// regard bench attention: times the operator as an engine calls it (keys and
+// values already in pages, the plan made) and says how near the machine's
+// ceilings it came and how far from the formula it is.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +12,8 @@
 #include "attention/oracle.h"
 #include "base/check.h"
 #include "base/half.h"
+#include "command_line.h"
+#include "json.h"
 #include "kernels/ceiling.h"
 #include "terminal.h"
 #include "verbs.h"
@@ -21,8 +23,8 @@ namespace regard::app {
 namespace {
 
 constexpr int64_t kPageKeys = 64;
-// One decode step over so many bytes of keys and values is about memory: more than one copy is
-// then read in turn, so that no cache helps.
+// One decode step over so many bytes of keys and values is about memory: more
+// than one copy is then read in turn, so that no cache helps.
 constexpr int64_t kMemoryBytes = 100'000'000;
 constexpr int64_t kRotatedBytes = 1'000'000'000;
 constexpr int kSampledRows = 16;
@@ -44,8 +46,8 @@ struct Measured {
   double ms, gflops, gbs, error, fma_peak, read_peak;
 };
 
-Shape parse_shape(const std::string& text) {
-  const std::vector<int64_t> n = split_numbers(text);
+Shape as_shape(const CommandLine::Numbers& n) {
+  const std::string text = fmt::format("{}", fmt::join(n, ","));
   require(n.size() == 7, "--shape: '{}' has {} numbers, not the 7 of B,Hq,Hk,Sq,Sk,D,causal", text,
           n.size());
   const Shape shape{n[0], n[1], n[2], n[3], n[4], n[5], n[6] != 0};
@@ -163,7 +165,8 @@ class Case {
   }
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(shape_.dim)); }
 
-  // As the peers are timed: two calls to warm up, then the best of at least three.
+  // As the peers are timed: two calls to warm up, then the best of at least
+  // three.
   double best_ms(double seconds) {
     AttentionPlan plan({shape_.heads, shape_.kv_heads, shape_.dim, shape_.dim}, segments_,
                        shape_.causal ? causal() : full(), scale(), pool_.threads());
@@ -186,7 +189,8 @@ class Case {
     return best;
   }
 
-  // The largest ‖out - formula‖ / ‖formula‖ over sampled rows of the last timed output.
+  // The largest ‖out - formula‖ / ‖formula‖ over sampled rows of the last timed
+  // output.
   double error() const {
     double worst = 0;
     for (int i = 0; i < kSampledRows; ++i) {
@@ -218,9 +222,10 @@ class Case {
   Shape shape_;
   DType dtype_;
   ThreadPool& pool_;
-  std::vector<float> q_;      // [batch · rows, heads, dim]
-  std::vector<float> k_, v_;  // [batch, keys, kv_heads, dim], as the cache stores them
-  std::vector<float> out_;    // [batch · rows, heads, dim]
+  std::vector<float> q_;  // [batch · rows, heads, dim]
+  std::vector<float> k_,
+      v_;                   // [batch, keys, kv_heads, dim], as the cache stores them
+  std::vector<float> out_;  // [batch · rows, heads, dim]
   KvCache cache_;
   std::vector<int32_t> table_;
   std::vector<Segment> segments_;
@@ -257,36 +262,31 @@ Json as_json(const Shape& shape, const std::string& dtype, int threads, const Me
 }  // namespace
 
 int bench_attention(const Arguments& arguments) {
-  CommandLine line(
-      "bench attention",
-      "Times attention over cached keys and values. FLOPs: 4 B Hq Sq Sk D, half of it\n"
-      "when causal; bytes: K and V read once; error: the largest relative error of\n"
-      "sampled output rows against the formula in double precision.",
-      "regard bench attention --shape 1,32,8,2048,2048,128,1 --dtype bf16");
-  std::vector<std::string> texts;
+  CommandLine line("bench attention",
+                   "Times attention over cached keys and values. FLOPs: 4 B Hq Sq Sk D, "
+                   "half of it\n"
+                   "when causal; bytes: K and V read once; error: the largest relative "
+                   "error of\n"
+                   "sampled output rows against the formula in double precision.",
+                   "regard bench attention --shape 1,32,8,2048,2048,128,1 --dtype bf16");
+  std::vector<CommandLine::Numbers> texts;
   std::string dtype_name = "f32";
   double seconds = 0.5;
   int threads = 0;
   bool json = false;
-  line->add_option("--shape", texts,
-                   "may be given again; without: the nine shapes that other libraries are timed on")
-      ->check(whole_numbers(0, int64_t{1} << 31))
-      ->allow_extra_args(false)
-      ->option_text("B,Hq,Hk,Sq,Sk,D,causal");
-  line->add_option("--dtype", dtype_name, "what keys and values are kept as")
-      ->check(one_of({"f32", "f16", "bf16"}))
-      ->option_text("f32|f16|bf16 [f32]");
-  line->add_option("--seconds", seconds, "to time each shape for, at least")
-      ->check(real_number(0, 3600))
-      ->option_text("X [0.5]");
-  line->add_option("-t,--threads", threads, "threads; 0 = all cores")
-      ->transform(whole_number(0, 1024))
-      ->option_text("N [0]");
-  line->add_flag("--json", json, "print one JSON list");
+  line.number_lists("--shape", texts, 0, int64_t{1} << 31,
+                    "may be given again; without: the nine shapes that other "
+                    "libraries are timed on",
+                    "B,Hq,Hk,Sq,Sk,D,causal");
+  line.choice("--dtype", dtype_name, {"f32", "f16", "bf16"}, "what keys and values are kept as",
+              "f32|f16|bf16 [f32]");
+  line.real("--seconds", seconds, 0, 3600, "to time each shape for, at least", "X [0.5]");
+  line.whole("-t,--threads", threads, 0, 1024, "threads; 0 = all cores", "N [0]");
+  line.flag("--json", json, "print one JSON list");
   if (!line.read(arguments)) return kOk;
 
   std::vector<Shape> shapes;
-  for (const std::string& text : texts) shapes.push_back(parse_shape(text));
+  for (const CommandLine::Numbers& numbers : texts) shapes.push_back(as_shape(numbers));
   if (shapes.empty()) shapes.assign(std::begin(kPeerShapes), std::end(kPeerShapes));
   const DType dtype = dtype_name == "f32"   ? DType::f32
                       : dtype_name == "f16" ? DType::f16

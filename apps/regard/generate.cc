@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "json.h"
 #include "request.h"
 #include "verbs.h"
 
@@ -33,7 +34,8 @@ double per_second(int64_t tokens, double ms) {
 
 std::string timing_line(const std::vector<Generation>& results) {
   int64_t generated = 0, prefilled = 0, decoded = 0;
-  double prefill_ms = 0, decode_ms = 0;  // of a batch: the clock runs for all together
+  double prefill_ms = 0,
+         decode_ms = 0;  // of a batch: the clock runs for all together
   for (const Generation& one : results) {
     generated += static_cast<int64_t>(one.ids.size());
     prefilled += one.timings.prefill_tokens;
@@ -41,9 +43,11 @@ std::string timing_line(const std::vector<Generation>& results) {
     prefill_ms = std::max(prefill_ms, one.timings.prefill_ms);
     decode_ms = std::max(decode_ms, one.timings.decode_ms);
   }
-  return fmt::format("{} tokens; prefill {} at {:.0f} tokens/s, decode {} at {:.1f} tokens/s\n",
-                     generated, prefilled, per_second(prefilled, prefill_ms), decoded,
-                     per_second(decoded, decode_ms));
+  return fmt::format(
+      "{} tokens; prefill {} at {:.0f} tokens/s, decode {} at "
+      "{:.1f} tokens/s\n",
+      generated, prefilled, per_second(prefilled, prefill_ms), decoded,
+      per_second(decoded, decode_ms));
 }
 
 // The progress line: prompt tokens first, then tokens per second.
@@ -52,7 +56,8 @@ class Meter {
   void prompt(int64_t done, int64_t total) {
     progress_.show(fmt::format("prompt: {} of {} tokens", done, total));
   }
-  // shared: the text goes to the same terminal, where a line of ours would run into it.
+  // shared: the text goes to the same terminal, where a line of ours would run
+  // into it.
   void piece(bool shared) {
     if (shared) {
       progress_.clear();
@@ -86,32 +91,22 @@ int generate(const Arguments& arguments) {
   bool json = false;
   add_model_flags(line, model_flags);
   add_prompt_flags(line, prompt_flags, Prompts::one_or_many);
-  line->add_option("-n,--tokens", options.tokens, "most tokens to generate")
-      ->transform(whole_number(0, int64_t{1} << 31))
-      ->option_text("N [256]");
-  line->add_option("--temp", options.sampling.temperature, "temperature; 0 = the likeliest token")
-      ->check(real_number(0, std::numeric_limits<float>::max()))
-      ->option_text("X [0]");
-  line->add_option("--top-k", options.sampling.top_k, "draw from the k likeliest; 0 = from all")
-      ->transform(whole_number(0, std::numeric_limits<int>::max()))
-      ->option_text("K [0]");
-  line->add_option("--top-p", options.sampling.top_p,
-                   "draw from the likeliest that hold p of the sum")
-      ->check(real_number(0, 1))
-      ->option_text("P [1]");
-  line->add_option("--min-p", options.sampling.min_p,
-                   "draw from those at least p times the likeliest")
-      ->check(real_number(0, 1))
-      ->option_text("P [0]");
-  line->add_option("-s,--seed", options.sampling.seed, "of the draws")
-      ->transform(whole_number(0, std::numeric_limits<int64_t>::max()))
-      ->option_text("N [0]");
-  line->add_option("--stop", options.stop, "end before this text; may be given again")
-      ->allow_extra_args(false)
-      ->option_text("TEXT");
-  line->add_flag("--ignore-eos", options.ignore_eos, "go on after an end token");
+  line.whole("-n,--tokens", options.tokens, 0, int64_t{1} << 31, "most tokens to generate",
+             "N [256]");
+  line.real("--temp", options.sampling.temperature, 0, std::numeric_limits<float>::max(),
+            "temperature; 0 = the likeliest token", "X [0]");
+  line.whole("--top-k", options.sampling.top_k, 0, std::numeric_limits<int>::max(),
+             "draw from the k likeliest; 0 = from all", "K [0]");
+  line.real("--top-p", options.sampling.top_p, 0, 1,
+            "draw from the likeliest that hold p of the sum", "P [1]");
+  line.real("--min-p", options.sampling.min_p, 0, 1,
+            "draw from those at least p times the likeliest", "P [0]");
+  line.whole("-s,--seed", options.sampling.seed, 0, std::numeric_limits<int64_t>::max(),
+             "of the draws", "N [0]");
+  line.texts("--stop", options.stop, "end before this text; may be given again", "TEXT");
+  line.flag("--ignore-eos", options.ignore_eos, "go on after an end token");
   add_run_flags(line, run_flags);
-  line->add_flag("--json", json, "print one JSON object");
+  line.flag("--json", json, "print one JSON object");
   if (!line.read(arguments)) return kOk;
 
   const Request request = read_request(line, prompt_flags);

@@ -1,4 +1,5 @@
-// regard inspect: where a token looked and what came of it, as numbers, as bars, or as a page.
+// regard inspect: where a token looked and what came of it, as numbers, as
+// bars, or as a page.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "inspect/file.h"
 #include "inspect/metrics.h"
 #include "inspect/page.h"
+#include "json.h"
 #include "request.h"
 #include "runtime/checkpoint.h"
 #include "verbs.h"
@@ -95,8 +97,8 @@ std::string padded(std::string text, int width) {
 
 // A token on one line: as a JSON string is written, without its quotes.
 std::string visible(const std::string& token) {
-  const std::string quoted = Json(token).dump(-1, ' ', false, Json::error_handler_t::replace);
-  return quoted.substr(1, quoted.size() - 2);
+  const std::string text = quoted(token);
+  return text.substr(1, text.size() - 2);
 }
 
 void print_bars(int64_t layer, int64_t head, int64_t query, const std::vector<std::string>& tokens,
@@ -145,11 +147,12 @@ void print_heads(const std::vector<inspect::HeadMetrics>& heads) {
 }  // namespace
 
 int inspect(const Arguments& arguments) {
-  CommandLine line(
-      "inspect",
-      "Shows where a token looked: weight, score and contribution of every key.\n"
-      "Layers, heads and queries count from 0.",
-      "regard inspect -p \"... because it was too big.\" --layer 16 --head 3 --query it");
+  CommandLine line("inspect",
+                   "Shows where a token looked: weight, score and contribution "
+                   "of every key.\n"
+                   "Layers, heads and queries count from 0.",
+                   "regard inspect -p \"... because it was too big.\" --layer "
+                   "16 --head 3 --query it");
   ModelFlags model_flags;
   PromptFlags prompt_flags;
   std::string kv = "f16", query_text, html;
@@ -157,21 +160,16 @@ int inspect(const Arguments& arguments) {
   bool heads = false, json = false;
   add_model_flags(line, model_flags);
   add_prompt_flags(line, prompt_flags, Prompts::one);
-  line->add_option("--layer", layer, "the layer")
-      ->transform(whole_number(0, int64_t{1} << 31))
-      ->option_text("L");
-  line->add_option("--head", head, "the head")
-      ->transform(whole_number(0, int64_t{1} << 31))
-      ->option_text("H");
-  line->add_option("--query", query_text, "the token that looks: its index or its text")
-      ->option_text("I|TEXT");
-  line->add_flag("--heads", heads, "what each head does, over all queries");
-  line->add_option("--html", html,
-                   "write a page of every layer and head; --layer, --head and --query "
-                   "are what it opens on [0, 0, the last token]")
-      ->option_text("FILE");
+  line.whole("--layer", layer, 0, int64_t{1} << 31, "the layer", "L");
+  line.whole("--head", head, 0, int64_t{1} << 31, "the head", "H");
+  line.text("--query", query_text, "the token that looks: its index or its text", "I|TEXT");
+  line.flag("--heads", heads, "what each head does, over all queries");
+  line.text("--html", html,
+            "write a page of every layer and head; --layer, --head and --query "
+            "are what it opens on [0, 0, the last token]",
+            "FILE");
   add_kv_flag(line, kv);
-  line->add_flag("--json", json, "print one JSON object");
+  line.flag("--json", json, "print one JSON object");
   if (!line.read(arguments)) return kOk;
 
   const int named = line.has("--layer") + line.has("--head") + line.has("--query");
@@ -191,9 +189,8 @@ int inspect(const Arguments& arguments) {
   Checkpoint& checkpoint = model.checkpoint();
   const std::lock_guard turn(checkpoint.turn);
   const bool one_layer = !heads && html.empty();
-  const inspect::Capture capture(
-      checkpoint.model, ids, checkpoint.pool,
-      {.k_dtype = kv_dtype(kv), .v_dtype = kv_dtype(kv), .layer = one_layer ? layer : -1});
+  const inspect::Capture capture(checkpoint.model, ids, checkpoint.pool,
+                                 {.layer = one_layer ? layer : -1, .run = {.kv = kv_dtype(kv)}});
   Json object = {{"tokens", tokens}};
   if (named == 3) {
     const inspect::Row row = inspect::look(capture, layer, head, query);

@@ -1,4 +1,5 @@
-// regard VERB: finds the verb, runs it, and turns whatever it throws into one line and a code.
+// regard VERB: finds the verb, runs it, and turns whatever it throws into one
+// line and a code.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -34,7 +35,8 @@ constexpr Verb kVerbs[] = {
 
 std::string help(std::string_view prefix = {}) {
   std::string text = fmt::format(
-      "regard {}: attention you can write down, run fast, trust to the bit, and look inside\n"
+      "regard {}: attention you can write down, run "
+      "fast, trust to the bit, and look inside\n"
       "Usage: regard VERB [OPTIONS]\n\nVerbs:\n",
       version());
   for (const Verb& verb : kVerbs) {
@@ -42,11 +44,13 @@ std::string help(std::string_view prefix = {}) {
     text += fmt::format("  {:<18}{}\n", verb.name, verb.summary);
   }
   return text +
-         "\nregard VERB --help lists a verb's options; regard --version prints the version.\n"
+         "\nregard VERB --help lists a verb's options; regard --version "
+         "prints the version.\n"
          "Example: regard generate -p \"Once upon a time\" -n 50\n";
 }
 
-// The verb that the first words name; `arguments` loses them. Null: help was printed.
+// The verb that the first words name; `arguments` loses them. Null: help was
+// printed.
 const Verb* find_verb(Arguments& arguments) {
   const auto is_help = [](const std::string& word) { return word == "--help" || word == "-h"; };
   if (arguments.empty() || is_help(arguments[0])) return print(help()), nullptr;

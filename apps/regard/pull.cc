@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/check.h"
+#include "command_line.h"
 #include "fetch.h"
 #include "regard/model.h"
 #include "terminal.h"
@@ -53,8 +54,8 @@ int pull(const Arguments& arguments) {
                    "regard pull smollm2");
   std::string name;
   bool list = false;
-  line->add_option("name", name, "the model; see --list")->option_text("NAME");
-  line->add_flag("--list", list, "print the names and exit");
+  line.text("name", name, "the model; see --list", "NAME");
+  line.flag("--list", list, "print the names and exit");
   if (!line.read(arguments)) return kOk;
   if (list) {
     for (const Pullable& one : kPullables) {

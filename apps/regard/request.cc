@@ -15,28 +15,26 @@ namespace regard::app {
 static_assert(std::endian::native == std::endian::little, "--logits writes memory as it is");
 
 void add_model_flags(CommandLine& line, ModelFlags& flags) {
-  line->add_option("-m,--model", flags.model, "a GGUF file, or the name of a pulled model")
-      ->option_text("PATH|NAME [smollm2]");
-  line->add_option("-t,--threads", flags.threads, "threads; 0 = all cores. Never changes a result")
-      ->transform(whole_number(0, 1024))
-      ->option_text("N [0]");
+  line.text("-m,--model", flags.model, "a GGUF file, or the name of a pulled model",
+            "PATH|NAME [smollm2]");
+  line.whole("-t,--threads", flags.threads, 0, 1024,
+             "threads; 0 = all cores. Never changes a result", "N [0]");
 }
 
 Model load(const ModelFlags& flags) { return Model::load(flags.model, {.threads = flags.threads}); }
 
 void add_prompt_flags(CommandLine& line, PromptFlags& flags, Prompts many) {
-  line->add_option("-p,--prompt", flags.prompt,
-                   "the text; - reads standard input, to its last byte")
-      ->option_text("TEXT");
-  line->add_option("-f,--file", flags.file, "a file of text, taken as it is")->option_text("FILE");
-  line->add_option("--ids", flags.ids, "token ids in place of text")
-      ->check(whole_numbers(0, std::numeric_limits<TokenId>::max()))
-      ->option_text("1,2,3");
+  line.text("-p,--prompt", flags.prompt, "the text; - reads standard input, to its last byte",
+            "TEXT");
+  line.text("-f,--file", flags.file, "a file of text, taken as it is", "FILE");
+  line.numbers("--ids", flags.ids, 0, std::numeric_limits<TokenId>::max(),
+               "token ids in place of text", "1,2,3");
   if (many == Prompts::one_or_many) {
-    line->add_option("--prompts", flags.prompts,
-                     "a file, a prompt a line, run as one batch; --json then prints {\"results\": "
-                     "[...]}")
-        ->option_text("FILE");
+    line.text("--prompts", flags.prompts,
+              "a file, a prompt a line, run as one batch; --json then prints "
+              "{\"results\": "
+              "[...]}",
+              "FILE");
   }
 }
 
@@ -49,7 +47,8 @@ Request read_request(const CommandLine& line, const PromptFlags& flags) {
   }
   if (!written.empty()) given = written;
   require(!given.empty(),
-          "no prompt: give -p TEXT, -p - for standard input, -f FILE or --ids 1,2,3");
+          "no prompt: give -p TEXT, -p - for standard input, "
+          "-f FILE or --ids 1,2,3");
   require(given.size() == 1, "{} and {} both name a prompt; give one of them", given[0],
           given.size() > 1 ? given[1] : "");
 
@@ -59,7 +58,7 @@ Request read_request(const CommandLine& line, const PromptFlags& flags) {
   } else if (given[0] == "--file") {
     request.texts.push_back(read_text(flags.file));
   } else if (given[0] == "--ids") {
-    for (const int64_t id : split_numbers(flags.ids)) {
+    for (const int64_t id : flags.ids) {
       request.ids.push_back(static_cast<TokenId>(id));
     }
   } else {
@@ -94,24 +93,21 @@ std::vector<std::vector<TokenId>> token_ids(const Model& model, const Request& r
 }
 
 void add_kv_flag(CommandLine& line, std::string& kv) {
-  line->add_option("--kv", kv, "what keys and values are kept as")
-      ->check(one_of({"f32", "f16", "bf16"}))
-      ->option_text("f32|f16|bf16 [f16]");
+  line.choice("--kv", kv, {"f32", "f16", "bf16"}, "what keys and values are kept as",
+              "f32|f16|bf16 [f16]");
 }
 
 void add_run_flags(CommandLine& line, RunFlags& flags) {
   add_kv_flag(line, flags.kv);
-  line->add_option("--chunk", flags.chunk,
-                   "most prompt tokens in one step; 0 = all. Never changes a result")
-      ->transform(whole_number(0, int64_t{1} << 31))
-      ->option_text("N [512]");
-  line->add_option("--page", flags.page, "keys in a cache page. Never changes a result")
-      ->check(one_of({"16", "32", "64"}))
-      ->option_text("16|32|64 [64]");
-  line->add_option("--logits", flags.logits,
-                   "write the logits of all positions, raw little-endian f32; with --prompts to "
-                   "FILE.0, FILE.1, ...")
-      ->option_text("FILE");
+  line.whole("--chunk", flags.chunk, 0, int64_t{1} << 31,
+             "most prompt tokens in one step; 0 = all. Never changes a result", "N [512]");
+  line.choice("--page", flags.page, {"16", "32", "64"},
+              "keys in a cache page. Never changes a result", "16|32|64 [64]");
+  line.text("--logits", flags.logits,
+            "write the logits of all positions, raw little-endian f32; with "
+            "--prompts to "
+            "FILE.0, FILE.1, ...",
+            "FILE");
 }
 
 DType kv_dtype(const std::string& name) {
@@ -122,7 +118,7 @@ DType kv_dtype(const std::string& name) {
 RunOptions run_options(const RunFlags& flags) {
   RunOptions options;
   options.chunk = flags.chunk;
-  options.page = flags.page;
+  options.page = std::stoll(flags.page);
   options.kv = kv_dtype(flags.kv);
   return options;
 }

@@ -1,4 +1,5 @@
-// What a verb that runs a model is asked: which model, which tokens, and how they go through it.
+// What a verb that runs a model is asked: which model, which tokens, and how
+// they go through it.
 #pragma once
 
 #include <cstdio>
@@ -7,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "common.h"
+#include "command_line.h"
 #include "regard/model.h"
 #include "terminal.h"
 
@@ -20,17 +21,19 @@ struct ModelFlags {
 void add_model_flags(CommandLine& line, ModelFlags& flags);
 Model load(const ModelFlags& flags);
 
-// Where the tokens come from: exactly one of these. The command line beats the environment.
+// Where the tokens come from: exactly one of these. The command line beats the
+// environment.
 struct PromptFlags {
-  std::string prompt;   // text; "-" is standard input
-  std::string file;     // a file of text
-  std::string ids;      // "1,2,3"
+  std::string prompt;  // text; "-" is standard input
+  std::string file;    // a file of text
+  CommandLine::Numbers ids;
   std::string prompts;  // a file, a prompt a line
 };
 enum class Prompts { one, one_or_many };
 void add_prompt_flags(CommandLine& line, PromptFlags& flags, Prompts many);
 
-// What was asked for, read but not yet tokenised, so that a bad flag or file is told at once.
+// What was asked for, read but not yet tokenised, so that a bad flag or file is
+// told at once.
 struct Request {
   std::vector<std::string> texts;  // empty when ids were given
   std::vector<TokenId> ids;
@@ -43,7 +46,7 @@ std::vector<std::vector<TokenId>> token_ids(const Model& model, const Request& r
 struct RunFlags {
   std::string kv = "f16";
   int64_t chunk = 512;
-  int64_t page = 64;
+  std::string page = "64";
   std::string logits;  // a file
 };
 void add_kv_flag(CommandLine& line, std::string& kv);
@@ -51,7 +54,8 @@ void add_run_flags(CommandLine& line, RunFlags& flags);
 DType kv_dtype(const std::string& name);
 RunOptions run_options(const RunFlags& flags);
 
-// --logits FILE: raw little-endian f32 [positions, vocabulary]; of a batch FILE.0, FILE.1, ...
+// --logits FILE: raw little-endian f32 [positions, vocabulary]; of a batch
+// FILE.0, FILE.1, ...
 class LogitsFiles {
  public:
   LogitsFiles(const std::string& path, const Request& request);

@@ -1,7 +1,9 @@
-// regard score: how well a model foresees a text, and the hash of every logit on the way.
+// regard score: how well a model foresees a text, and the hash of every logit
+// on the way.
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "json.h"
 #include "request.h"
 #include "verbs.h"
 
@@ -22,12 +24,12 @@ Json as_json(const Score& score, bool with_top) {
 }
 
 void print_score(const Model& model, const Score& score) {
-  print(fmt::format("tokens      {}\nmean NLL    {:.6f} nats\nperplexity  {:.4f}\nbits        {}\n",
-                    score.token_count, score.mean_nll, score.perplexity, score.bits));
+  print(
+      fmt::format("tokens      {}\nmean NLL    {:.6f} nats\nperplexity  "
+                  "{:.4f}\nbits        {}\n",
+                  score.token_count, score.mean_nll, score.perplexity, score.bits));
   for (const auto& [id, logit] : score.top) {
-    print(fmt::format(
-        "{:>8}  {:>10.5f}  {}\n", id, logit,
-        Json(model.token_text(id)).dump(-1, ' ', false, Json::error_handler_t::replace)));
+    print(fmt::format("{:>8}  {:>10.5f}  {}\n", id, logit, quoted(model.token_text(id))));
   }
 }
 
@@ -43,11 +45,10 @@ int score(const Arguments& arguments) {
   bool json = false;
   add_model_flags(line, model_flags);
   add_prompt_flags(line, prompt_flags, Prompts::one_or_many);
-  line->add_option("--top", options.top, "also the K largest logits after the last token")
-      ->transform(whole_number(0, int64_t{1} << 31))
-      ->option_text("K [0]");
+  line.whole("--top", options.top, 0, int64_t{1} << 31,
+             "also the K largest logits after the last token", "K [0]");
   add_run_flags(line, run_flags);
-  line->add_flag("--json", json, "print one JSON object");
+  line.flag("--json", json, "print one JSON object");
   if (!line.read(arguments)) return kOk;
 
   const Request request = read_request(line, prompt_flags);

@@ -15,7 +15,8 @@ bool on_terminal(std::FILE* stream) noexcept;
 bool in_colour(std::FILE* stream) noexcept;
 int terminal_width() noexcept;  // of standard output; 80 where nobody says
 
-// One line on standard error that is written over, only on a terminal; gone when this goes.
+// One line on standard error that is written over, only on a terminal; gone
+// when this goes.
 class Progress {
  public:
   Progress() noexcept;
@@ -34,7 +35,8 @@ class Progress {
   std::chrono::steady_clock::time_point next_{};
 };
 
-// From the first call on, one Ctrl-C only sets the flag; the next one ends the process.
+// From the first call on, one Ctrl-C only sets the flag; the next one ends the
+// process.
 const std::atomic<bool>& interrupts() noexcept;
 
 // How many terminal columns a UTF-8 text takes.

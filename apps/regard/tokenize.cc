@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "formats/gguf.h"
+#include "json.h"
 #include "request.h"
 #include "runtime/checkpoint.h"
 #include "verbs.h"
@@ -15,10 +16,10 @@ int tokenize(const Arguments& arguments) {
   std::string model = "smollm2";
   PromptFlags prompt_flags;
   bool json = false;
-  line->add_option("-m,--model", model, "a GGUF file, or the name of a pulled model")
-      ->option_text("PATH|NAME [smollm2]");
+  line.text("-m,--model", model, "a GGUF file, or the name of a pulled model",
+            "PATH|NAME [smollm2]");
   add_prompt_flags(line, prompt_flags, Prompts::one);
-  line->add_flag("--json", json, "print one JSON object");
+  line.flag("--json", json, "print one JSON object");
   if (!line.read(arguments)) return kOk;
 
   const Request request = read_request(line, prompt_flags);
@@ -34,7 +35,7 @@ int tokenize(const Arguments& arguments) {
     print(tokenizer.decode(ids, ControlTokens::keep) + "\n");
   } else {
     for (size_t i = 0; i < ids.size(); ++i) {
-      print(fmt::format("{:>8}  {}\n", ids[i], Json(tokens[i]).dump()));
+      print(fmt::format("{:>8}  {}\n", ids[i], quoted(tokens[i])));
     }
   }
   return kOk;

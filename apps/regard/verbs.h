@@ -1,5 +1,5 @@
-// The verbs, one file each. A verb reads its arguments, calls the rooms, prints, and returns the
-// exit code; what goes wrong it throws.
+// The verbs, one file each. A verb reads its arguments, calls the rooms,
+// prints, and returns the exit code; what goes wrong it throws.
 #pragma once
 
 #include "common.h"
