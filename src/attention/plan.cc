@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <tuple>
 
 #include "attention/attention.h"
 #include "attention/key_source.h"
@@ -177,8 +178,11 @@ void AttentionPlan::Parts::cut() {
       }
     }
   }
-  std::stable_sort(tasks.begin(), tasks.end(),
-                   [](const Task& a, const Task& b) { return a.cost > b.cost; });
+  // Not a stable sort: that asks for memory at every step.
+  std::sort(tasks.begin(), tasks.end(), [](const Task& a, const Task& b) {
+    return std::tuple(b.cost, a.segment, a.kv_head, a.first_row, a.first_chunk) <
+           std::tuple(a.cost, b.segment, b.kv_head, b.first_row, b.first_chunk);
+  });
   if (pending.size() < joins.size()) pending = std::vector<std::atomic<int32_t>>(2 * joins.size());
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
 
 #include "base/check.h"
@@ -70,9 +71,18 @@ Batch::Batch(const models::Decoder& model, const RunOptions& options,
   segments_.reserve(lengths.size());
   members_.reserve(lengths.size());
 
-  // The widest step of single tokens, planned once: those to come find the room they need.
-  for (const int64_t length : lengths) {
-    if (length > 0) segments_.push_back({std::ssize(segments_), 1, length, {}});
+  reserve_plan(lengths);
+}
+
+// Plans the widest steps of single tokens once, so that those to come find the room they need:
+// the longest sequences together, for every number of them with which their keys are still shared
+// out between threads, and all.
+void Batch::reserve_plan(std::span<const int64_t> lengths) {
+  std::vector<int64_t> longest_first(lengths.begin(), lengths.end());
+  std::sort(longest_first.begin(), longest_first.end(), std::greater<>());
+  for (const int64_t length : longest_first) {
+    segments_.push_back({std::ssize(segments_), 1, length, {}});
+    if (std::ssize(segments_) <= 8 * current_pool().threads()) plan_.replan(segments_);
   }
   plan_.replan(segments_);
   segments_.clear();

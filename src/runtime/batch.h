@@ -79,6 +79,8 @@ class Batch {
   const StepCounts& last_step() const noexcept { return counts_; }
 
  private:
+  void reserve_plan(std::span<const int64_t> lengths);
+
   const models::Decoder& model_;
   KvCache cache_;
   PagePool pages_;

@@ -62,7 +62,14 @@ class Writer {
     return piece_;
   }
 
-  // No more tokens: what was held back is shown after all.
+  // Between two steps: nothing was drawn.
+  std::string_view interrupt() {
+    piece_.clear();
+    return finish(FinishReason::interrupted);
+  }
+
+ private:
+  // No more tokens: what was held back follows the piece.
   std::string_view finish(FinishReason reason) {
     done_ = true;
     result_.finish_reason = reason;
@@ -73,7 +80,6 @@ class Writer {
     return piece_;
   }
 
- private:
   static constexpr int64_t kTextPerToken = 8;  // bytes; a guess that spares growing the text
   static constexpr int64_t kLongPiece = 256;
 
@@ -214,7 +220,7 @@ class Loop {
 
   void interrupt() {
     for (Writer& writer : writers_) {
-      if (!writer.done()) show(&writer - writers_.data(), writer.finish(FinishReason::interrupted));
+      if (!writer.done()) show(&writer - writers_.data(), writer.interrupt());
     }
   }
 

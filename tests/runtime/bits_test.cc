@@ -74,7 +74,7 @@ TEST(Bits, DoNotDependOnThreads) {
   for (const int threads : {2, 3}) {
     const Model model = Model::load(file.path(), {.threads = threads});
     EXPECT_EQ(bits(model, ids), one) << threads << " threads";
-    EXPECT_EQ(bits(model, ids, {.chunk = 3}), one) << threads << " threads";
+    EXPECT_EQ(bits(model, ids, {.chunk = 90}), one) << threads << " threads";
   }
 }
 
@@ -103,7 +103,7 @@ TEST(Bits, DoNotDependOnTheNeighbours) {
 
 // The hash of one prompt on a model from a fixed generator: the same on every machine.
 TEST(Bits, AreTheSameOnEveryMachine) {
-  EXPECT_EQ(bits(load_tiny(small()), random_ids(200, 6)), "@HASH@");
+  EXPECT_EQ(bits(load_tiny(small()), random_ids(200, 6)), "58469d9920b9c6b6");
 }
 
 TEST(Sampling, ATextDoesNotDependOnItsNeighbours) {
