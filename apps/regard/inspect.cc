@@ -97,7 +97,7 @@ std::string padded(std::string text, int width) {
 
 // A token on one line: as a JSON string is written, without its quotes.
 std::string visible(const std::string& token) {
-  const std::string text = quoted(token);
+  const std::string text = json_text(token);
   return text.substr(1, text.size() - 2);
 }
 

@@ -17,7 +17,7 @@ inline void print_json(const Json& value) {
 }
 
 // As a JSON string is written, with its quotes: any text on one line.
-inline std::string quoted(const std::string& text) {
+inline std::string json_text(const std::string& text) {
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

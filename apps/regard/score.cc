@@ -29,7 +29,7 @@ void print_score(const Model& model, const Score& score) {
                   "{:.4f}\nbits        {}\n",
                   score.token_count, score.mean_nll, score.perplexity, score.bits));
   for (const auto& [id, logit] : score.top) {
-    print(fmt::format("{:>8}  {:>10.5f}  {}\n", id, logit, quoted(model.token_text(id))));
+    print(fmt::format("{:>8}  {:>10.5f}  {}\n", id, logit, json_text(model.token_text(id))));
   }
 }
 

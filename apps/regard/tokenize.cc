@@ -35,7 +35,7 @@ int tokenize(const Arguments& arguments) {
     print(tokenizer.decode(ids, ControlTokens::keep) + "\n");
   } else {
     for (size_t i = 0; i < ids.size(); ++i) {
-      print(fmt::format("{:>8}  {}\n", ids[i], quoted(tokens[i])));
+      print(fmt::format("{:>8}  {}\n", ids[i], json_text(tokens[i])));
     }
   }
   return kOk;
