@@ -20,7 +20,7 @@ test("the written page shows where “it” looks", { skip: written ? false : "R
     const { tab, wrong } = await chromium.open(resolve(written), { hash: "#layer=16&head=3&query=9&key=1" });
     assert.match(await tab.locator("#facts").textContent(), /14 tokens · 30 layers × 9 heads/);
     assert.equal(await tab.locator("#ids").textContent(), "504,47922,1250,441,3230,281,260,8727,975,357,436,1147,2066,30");
-    assert.match(await tab.locator("#reading").textContent(), /^layer 16 head 3 · ␣it → ␣trophy 0\.63\d\d · contribution \d/);
+    assert.match(await tab.locator("#reading").textContent(), /^layer 16 head 3 · ␣it → ␣trophy 0\.629\d · contribution \d/);
     assert.equal(await tab.locator("#heads [data-layer='16'][data-head='3']").textContent(), ".63");
 
     // Clicks another head and reads the row: layer 13 head 8 gives " trophy" 0.4247 in the reference.
