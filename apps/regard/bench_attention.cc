@@ -15,6 +15,7 @@
 #include "command_line.h"
 #include "json.h"
 #include "kernels/ceiling.h"
+#include "kernels/target.h"
 #include "terminal.h"
 #include "verbs.h"
 
@@ -291,6 +292,7 @@ int bench_attention(const Arguments& arguments) {
   const DType dtype = dtype_name == "f32"   ? DType::f32
                       : dtype_name == "f16" ? DType::f16
                                             : DType::bf16;
+  active_target();  // a wrong REGARD_TARGET is told here, before any thread asks for it
   ThreadPool pool(threads);
   Progress progress;
   Json rows = Json::array();

@@ -235,11 +235,13 @@ bool CommandLine::read(const Arguments& arguments) {
 }
 
 bool CommandLine::has(const char* option) const {
-  return parser_->app.get_option(option)->count() > 0;
+  const CLI::Option* found = parser_->app.get_option_no_throw(option);
+  return found != nullptr && found->count() > 0;
 }
 
 bool CommandLine::written(const char* option) const {
-  return was_written(*parser_->app.get_option(option), parser_->arguments);
+  const CLI::Option* found = parser_->app.get_option_no_throw(option);
+  return found != nullptr && was_written(*found, parser_->arguments);
 }
 
 void CommandLine::Parser::refuse(const Arguments& unknown) const {

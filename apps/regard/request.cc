@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "kernels/target.h"
 
 namespace regard::app {
 
@@ -21,7 +22,10 @@ void add_model_flags(CommandLine& line, ModelFlags& flags) {
              "threads; 0 = all cores. Never changes a result", "N [0]");
 }
 
-Model load(const ModelFlags& flags) { return Model::load(flags.model, {.threads = flags.threads}); }
+Model load(const ModelFlags& flags) {
+  active_target();  // a wrong REGARD_TARGET is told here, before any thread asks for it
+  return Model::load(flags.model, {.threads = flags.threads});
+}
 
 void add_prompt_flags(CommandLine& line, PromptFlags& flags, Prompts many) {
   line.text("-p,--prompt", flags.prompt, "the text; - reads standard input, to its last byte",

@@ -38,6 +38,13 @@ float widened(const std::byte* row, DType dtype, int64_t index) {
   }
 }
 
+// A batch plans for the threads that its passes will have.
+Batch batch_on(ThreadPool& pool, const models::Decoder& model, const RunOptions& run,
+               int64_t length) {
+  const UsePool use(pool);
+  return Batch(model, run, std::vector<int64_t>{length});
+}
+
 }  // namespace
 
 // Keeps the queries as they pass by: the tensor is shared, not copied.
@@ -60,8 +67,7 @@ Capture::Capture(const models::Decoder& model, std::span<const TokenId> ids, Thr
                  const CaptureOptions& options)
     : model_(model),
       layer_(options.layer),
-      batch_(model, options.run,
-             std::vector<int64_t>{checked_length(model.config, ids, options.layer)}),
+      batch_(batch_on(pool, model, options.run, checked_length(model.config, ids, options.layer))),
       sequence_(batch_.start(ids, static_cast<int64_t>(ids.size()))),
       passes_(static_cast<std::size_t>(model.config.layers)) {
   const UsePool use(pool);
