@@ -15,8 +15,8 @@
 #include "base/threads.h"
 #include "kernels/ceiling.h"
 #include "kernels/elementwise.h"
-#include "kernels/matmul.h"
-#include "kernels/target.h"
+#include "matmul/matmul.h"
+#include "simd/target.h"
 
 namespace regard {
 namespace {

@@ -16,9 +16,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Each room and the rooms directly to its left. A room may use whatever is further left, too.
 LEFT = {
     "base": [],
-    "kernels": ["base"],
+    "simd": ["base"],
+    "kernels": ["simd"],
+    "matmul": ["simd"],
     "attention": ["kernels"],
-    "tensor": ["attention"],
+    "tensor": ["attention", "matmul"],
     "nn": ["tensor"],
     "formats": ["base"],
     "text": ["base"],

@@ -15,7 +15,7 @@
 #include "command_line.h"
 #include "json.h"
 #include "kernels/ceiling.h"
-#include "kernels/target.h"
+#include "simd/target.h"
 #include "terminal.h"
 #include "verbs.h"
 

@@ -13,8 +13,8 @@
 #include "formats/gguf.h"
 #include "json.h"
 #include "kernels/ceiling.h"
-#include "kernels/target.h"
 #include "regard/model.h"
+#include "simd/target.h"
 #include "verbs.h"
 
 namespace regard::app {

@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "base/check.h"
-#include "kernels/target.h"
+#include "simd/target.h"
 
 namespace regard::app {
 

@@ -14,7 +14,7 @@
 #include "attention/key_source.h"
 #include "base/check.h"
 #include "kernels/attention.h"
-#include "kernels/target.h"
+#include "simd/target.h"
 
 namespace regard {
 namespace {

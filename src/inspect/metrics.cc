@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "inspect/contribution.h"
-#include "kernels/f64_math.h"
+#include "simd/f64_math.h"
 
 namespace regard::inspect {
 

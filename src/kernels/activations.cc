@@ -1,14 +1,14 @@
 // Activations and the residual sum, row by row.
 #include "kernels/elementwise.h"
-#include "kernels/highway.h"
 #include "kernels/rows.h"
+#include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/activations.cc"
 #include <hwy/foreach_target.h>
 
-#include "kernels/math-inl.h"
 #include "kernels/row-inl.h"
+#include "simd/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

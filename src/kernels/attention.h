@@ -22,7 +22,7 @@ inline constexpr int kTileKeys = 128;   // keys between two rescales
 inline constexpr int kChunkKeys = 512;  // keys between two restarts of the state
 inline constexpr int kTilePanels = kTileKeys / kPanelKeys;
 inline constexpr int kFoldRows = 48;  // most rows of one fold_tile
-inline constexpr int kStageFrom = 9;   // from so many rows a 16-bit tile must be staged first
+inline constexpr int kStageFrom = 9;  // from so many rows a 16-bit tile must be staged first
 
 // Up to 128 keys and their values, wherever they lie.
 struct KeyTile {

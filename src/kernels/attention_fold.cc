@@ -1,15 +1,15 @@
 // fold_tile, compiled once per target: scores, the online softmax, and the values. See attention.h
 // for the algebra.
 #include "kernels/attention.h"
-#include "kernels/highway.h"
+#include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention_fold.cc"
 #include <hwy/foreach_target.h>
 
-#include "kernels/math-inl.h"
-#include "kernels/simd-inl.h"
-#include "kernels/tile-inl.h"
+#include "simd/math-inl.h"
+#include "simd/simd-inl.h"
+#include "simd/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

@@ -3,15 +3,15 @@
 #include <limits>
 
 #include "kernels/attention.h"
-#include "kernels/highway.h"
+#include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention_rows.cc"
 #include <hwy/foreach_target.h>
 
-#include "kernels/math-inl.h"
-#include "kernels/simd-inl.h"
-#include "kernels/tile-inl.h"
+#include "simd/math-inl.h"
+#include "simd/simd-inl.h"
+#include "simd/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

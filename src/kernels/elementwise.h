@@ -57,7 +57,7 @@ class RopeTable {
 void rope(View<float, 3> x, const RopeTable& table, std::span<const int32_t> position,
           RopeLayout layout);
 
-// Activations, element by element; zero (never NaN) at -inf. Errors: kernels/math-inl.h.
+// Activations, element by element; zero (never NaN) at -inf. Errors: simd/math-inl.h.
 void silu(View<const float, 2> x, View<float, 2> out);       // x / (1 + e^-x)
 void gelu_tanh(View<const float, 2> x, View<float, 2> out);  // Hendrycks and Gimpel 2016
 void gelu_erf(View<const float, 2> x, View<float, 2> out);   // x/2 (1 + erf(x/√2))

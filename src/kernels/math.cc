@@ -1,13 +1,13 @@
 // The elementary functions of math-inl.h over arrays.
 #include "kernels/elementwise.h"
-#include "kernels/highway.h"
+#include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/math.cc"
 #include <hwy/foreach_target.h>
 
-#include "kernels/math-inl.h"
 #include "kernels/row-inl.h"
+#include "simd/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

@@ -1,8 +1,8 @@
 // RMSNorm and LayerNorm. A row's sums have one fixed shape (row-inl.h), so a row alone equals the
 // row in a batch; everything is f32.
 #include "kernels/elementwise.h"
-#include "kernels/highway.h"
 #include "kernels/rows.h"
+#include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/norms.cc"

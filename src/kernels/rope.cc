@@ -1,14 +1,14 @@
 // Rotary position embedding: the table of angles, and the rotation.
 #include "kernels/elementwise.h"
-#include "kernels/f64_math.h"
-#include "kernels/highway.h"
 #include "kernels/rows.h"
+#include "simd/f64_math.h"
+#include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/rope.cc"
 #include <hwy/foreach_target.h>
 
-#include "kernels/simd-inl.h"
+#include "simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

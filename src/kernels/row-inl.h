@@ -7,7 +7,7 @@
 #define REGARD_KERNELS_ROW_INL_H_
 #endif
 
-#include "kernels/simd-inl.h"
+#include "simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

@@ -1,14 +1,14 @@
 // Softmax and log-sum-exp of rows.
 #include "kernels/elementwise.h"
-#include "kernels/highway.h"
 #include "kernels/rows.h"
+#include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/softmax.cc"
 #include <hwy/foreach_target.h>
 
-#include "kernels/math-inl.h"
 #include "kernels/row-inl.h"
+#include "simd/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

@@ -9,7 +9,7 @@
 
 #include "base/threads.h"
 #include "formats/gguf.h"
-#include "kernels/matmul.h"
+#include "matmul/matmul.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/matmul.h"
+#include "matmul/matmul.h"
 #include "tensor/ops.h"
 
 namespace regard::nn {

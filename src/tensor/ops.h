@@ -12,7 +12,7 @@
 #include "attention/attention.h"
 #include "attention/kv_cache.h"
 #include "kernels/elementwise.h"
-#include "kernels/matmul.h"
+#include "matmul/matmul.h"
 #include "tensor/tensor.h"
 
 namespace regard {

@@ -13,7 +13,7 @@
 #include "attention/attention.h"
 #include "attention/oracle.h"
 #include "base/half.h"
-#include "kernels/target.h"
+#include "simd/target.h"
 
 namespace regard::testing {
 

@@ -5,8 +5,8 @@
 
 #include <cmath>
 
-#include "kernels/target.h"
 #include "regard/error.h"
+#include "simd/target.h"
 
 namespace regard {
 namespace {

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "kernels/bits.h"
-#include "kernels/target.h"
 #include "regard/error.h"
+#include "simd/target.h"
 
 namespace regard {
 namespace {

@@ -1,12 +1,12 @@
 // Elementary functions: their stated errors against f64, their special values, their bits.
 #include "kernels/elementwise.h"
-#include "kernels/highway.h"
+#include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/math_test.cc"
 #include <hwy/foreach_target.h>
 
-#include "kernels/math-inl.h"
+#include "simd/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {
@@ -31,9 +31,9 @@ HWY_AFTER_NAMESPACE();
 #include <vector>
 
 #include "kernels/bits.h"
-#include "kernels/f64_math.h"
-#include "kernels/target.h"
 #include "regard/error.h"
+#include "simd/f64_math.h"
+#include "simd/target.h"
 
 namespace regard {
 namespace {

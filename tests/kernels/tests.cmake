@@ -1,6 +1,3 @@
-regard_test(kernels/target LINKS kernels)
 regard_test(kernels/math LINKS kernels USES hwy)
 regard_test(kernels/elementwise LINKS kernels)
 regard_test(kernels/ceiling LINKS kernels)
-regard_test(kernels/dequantise LINKS kernels)
-regard_test(kernels/matmul LINKS kernels)

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "kernels/target.h"
 #include "regard/model.h"
 #include "runtime/tiny_checkpoint.h"
+#include "simd/target.h"
 
 namespace regard {
 namespace {

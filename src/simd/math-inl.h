@@ -1,16 +1,16 @@
 // Elementary functions of F32x16: polynomials and integer steps only, so that every target gives
 // the same bits. Errors are against f64 and were measured over the f32 numbers named.
-#if defined(REGARD_KERNELS_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef REGARD_KERNELS_MATH_INL_H_
-#undef REGARD_KERNELS_MATH_INL_H_
+#if defined(REGARD_SIMD_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef REGARD_SIMD_MATH_INL_H_
+#undef REGARD_SIMD_MATH_INL_H_
 #else
-#define REGARD_KERNELS_MATH_INL_H_
+#define REGARD_SIMD_MATH_INL_H_
 #endif
 
 #include <limits>
 
-#include "kernels/simd-inl.h"
-#include "kernels/wide_angle.h"
+#include "simd/simd-inl.h"
+#include "simd/wide_angle.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

@@ -1,6 +1,6 @@
 // Two ideas: argument reduction by constants split into exact parts, then short series; and pairs
 // of f64 (Dekker 1971) where one f64 is not enough.
-#include "kernels/f64_math.h"
+#include "simd/f64_math.h"
 
 #include <bit>
 #include <limits>

@@ -5,9 +5,9 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/matmul.h"
-#include "kernels/target.h"
-#include "kernels/weights.h"
+#include "matmul/matmul.h"
+#include "matmul/weights.h"
+#include "simd/target.h"
 
 namespace regard {
 namespace {
@@ -152,7 +152,8 @@ TEST(PackedMatrix, IsAsLargeAsTheFile) {
   for (const DType dtype : kWeightTypes) {
     const std::vector<std::byte> bytes = maker.matrix(dtype, 64, 512);
     const PackedMatrix packed = PackedMatrix::pack(dtype, bytes, 64, 512, pool);
-    EXPECT_LE(packed.bytes(), static_cast<int64_t>(bytes.size()) * 103 / 100 + 64) << info(dtype).name;
+    EXPECT_LE(packed.bytes(), static_cast<int64_t>(bytes.size()) * 103 / 100 + 64)
+        << info(dtype).name;
   }
 }
 

@@ -1,5 +1,5 @@
 // The choice of a target: what is forced really runs, and what is absent is refused.
-#include "kernels/target.h"
+#include "simd/target.h"
 
 #include <gtest/gtest.h>
 

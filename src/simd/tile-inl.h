@@ -6,15 +6,15 @@
 //
 // The order of additions of one C number is k ascending, whatever the tile's shape: that is what
 // makes a row alone equal the row in a block.
-#if defined(REGARD_KERNELS_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef REGARD_KERNELS_TILE_INL_H_
-#undef REGARD_KERNELS_TILE_INL_H_
+#if defined(REGARD_SIMD_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef REGARD_SIMD_TILE_INL_H_
+#undef REGARD_SIMD_TILE_INL_H_
 #else
-#define REGARD_KERNELS_TILE_INL_H_
+#define REGARD_SIMD_TILE_INL_H_
 #endif
 
-#include "kernels/simd-inl.h"
 #include "regard/dtype.h"
+#include "simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

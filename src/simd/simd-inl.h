@@ -3,11 +3,11 @@
 // It is one register on AVX-512, two on AVX2, four on NEON, sixteen scalars on the one-lane
 // target. Every operation here gives the same bits on each of them, and is the only way in to
 // Highway: its own Max, bf16 conversion and scalar MulAdd differ between targets.
-#if defined(REGARD_KERNELS_SIMD_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef REGARD_KERNELS_SIMD_INL_H_
-#undef REGARD_KERNELS_SIMD_INL_H_
+#if defined(REGARD_SIMD_SIMD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef REGARD_SIMD_SIMD_INL_H_
+#undef REGARD_SIMD_SIMD_INL_H_
 #else
-#define REGARD_KERNELS_SIMD_INL_H_
+#define REGARD_SIMD_SIMD_INL_H_
 #endif
 
 #include <hwy/highway.h>

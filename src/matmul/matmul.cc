@@ -2,16 +2,16 @@
 // few rows expand weights in registers on the way into the multiply-add, many rows expand 256
 // inputs of two panels into scratch and run the register tile over all rows. Both read weights
 // through weights-inl.h and add in the same order, so they give the same bits.
-#include "kernels/matmul.h"
+#include "matmul/matmul.h"
 
 #include <algorithm>
 
 #include "base/check.h"
-#include "kernels/highway.h"
-#include "kernels/pack.h"
+#include "matmul/pack.h"
+#include "simd/highway.h"
 
-#ifndef REGARD_KERNELS_MATMUL_SHARE_
-#define REGARD_KERNELS_MATMUL_SHARE_
+#ifndef REGARD_MATMUL_SHARE_
+#define REGARD_MATMUL_SHARE_
 namespace regard {
 
 // Panels first .. last - 1 of one packed matrix, and the rows of x and y they are for.
@@ -34,10 +34,10 @@ struct PanelShare {
 #endif
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/matmul.cc"
+#define HWY_TARGET_INCLUDE "matmul/matmul.cc"
 #include <hwy/foreach_target.h>
 
-#include "kernels/weights-inl.h"
+#include "matmul/weights-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

@@ -1,15 +1,15 @@
 // Packed weights become f32: value<dtype, i>() is input i of 8 for the 16 features of a panel,
 // exactly the dequantised number. Every product reads weights through it, so that one row and
-// many rows compute with the same bits. The layout is in kernels/pack.h.
-#if defined(REGARD_KERNELS_WEIGHTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef REGARD_KERNELS_WEIGHTS_INL_H_
-#undef REGARD_KERNELS_WEIGHTS_INL_H_
+// many rows compute with the same bits. The layout is in matmul/pack.h.
+#if defined(REGARD_MATMUL_WEIGHTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef REGARD_MATMUL_WEIGHTS_INL_H_
+#undef REGARD_MATMUL_WEIGHTS_INL_H_
 #else
-#define REGARD_KERNELS_WEIGHTS_INL_H_
+#define REGARD_MATMUL_WEIGHTS_INL_H_
 #endif
 
-#include "kernels/pack.h"
-#include "kernels/tile-inl.h"
+#include "matmul/pack.h"
+#include "simd/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

@@ -1,6 +1,6 @@
 // Linear layers on packed weights against the f64 product with the dequantised weights, and the
 // promise that a number of y depends on its row of x and its feature alone.
-#include "kernels/matmul.h"
+#include "matmul/matmul.h"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/check.h"
-#include "kernels/target.h"
-#include "kernels/weights.h"
+#include "matmul/weights.h"
+#include "simd/target.h"
 
 namespace regard {
 namespace {

@@ -1,13 +1,13 @@
 // Packing: a stored matrix becomes panels once, when it is loaded. Codes are moved, never changed,
 // so a packed matrix is as large as the file's (K formats: their 6-bit scales become bytes, +3 %).
-#include "kernels/pack.h"
+#include "matmul/pack.h"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
 #include "base/check.h"
-#include "kernels/matmul.h"
+#include "matmul/matmul.h"
 
 namespace regard {
 namespace {
@@ -49,7 +49,7 @@ uint32_t squeeze_bytes(uint64_t bytes) {  // bytes 0, 2, 4 and 6
   return static_cast<uint32_t>(bytes | bytes >> 16);
 }
 
-// kernels/pack.h says where each bit goes.
+// matmul/pack.h says where each bit goes.
 template <int kBits>
 void put_codes(const uint8_t* codes, std::byte* quants, int lane) {
   uint32_t high[2] = {0, 0};

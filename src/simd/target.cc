@@ -1,4 +1,4 @@
-#include "kernels/target.h"
+#include "simd/target.h"
 
 #include <array>
 #include <atomic>
@@ -6,10 +6,10 @@
 #include <string>
 
 #include "base/check.h"
-#include "kernels/highway.h"
+#include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/target.cc"
+#define HWY_TARGET_INCLUDE "simd/target.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 

@@ -2,26 +2,26 @@
 //
 // Only targets that fuse multiply-add count; the oldest is one lane through std::fma. A kernel
 // file is laid out as
-//     #include "kernels/highway.h"
+//     #include "simd/highway.h"
 //     #undef HWY_TARGET_INCLUDE
 //     #define HWY_TARGET_INCLUDE "kernels/NAME.cc"
 //     #include "hwy/foreach_target.h"
-//     #include "kernels/simd-inl.h"
+//     #include "simd/simd-inl.h"
 //     HWY_BEFORE_NAMESPACE(); namespace regard::HWY_NAMESPACE { ...kernels... }
 //     HWY_AFTER_NAMESPACE(); #if HWY_ONCE namespace regard { void f(...) {
 //     REGARD_DISPATCH(kernel)(...); } } #endif
-#ifndef REGARD_KERNELS_HIGHWAY_H_
-#define REGARD_KERNELS_HIGHWAY_H_
+#ifndef REGARD_SIMD_HIGHWAY_H_
+#define REGARD_SIMD_HIGHWAY_H_
 
 #define HWY_COMPILE_ALL_ATTAINABLE
 #define HWY_BROKEN_EMU128 1  // the one-lane target is HWY_SCALAR with every compiler
-#define HWY_DISABLED_TARGETS                                                             \
-  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 |    \
-   HWY_SVE2_128 | HWY_WASM | HWY_WASM_EMU256 | HWY_RVV | HWY_PPC8)
+#define HWY_DISABLED_TARGETS                                                              \
+  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | \
+   HWY_WASM | HWY_WASM_EMU256 | HWY_RVV | HWY_PPC8)
 
 #include <hwy/detect_targets.h>
 
-#include "kernels/target.h"
+#include "simd/target.h"
 
 #if HWY_TARGETS & HWY_SCALAR
 #define REGARD_CASE_SCALAR(kernel) \
@@ -65,4 +65,4 @@
     }                                    \
   }())
 
-#endif  // REGARD_KERNELS_HIGHWAY_H_
+#endif  // REGARD_SIMD_HIGHWAY_H_

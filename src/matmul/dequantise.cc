@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/half.h"
-#include "kernels/matmul.h"
+#include "matmul/matmul.h"
 
 namespace regard {
 namespace {

@@ -1,0 +1,2 @@
+regard_test(matmul/dequantise LINKS matmul)
+regard_test(matmul/matmul LINKS matmul)

@@ -1,0 +1,1 @@
+regard_test(simd/target LINKS simd)
