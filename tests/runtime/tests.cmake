@@ -6,3 +6,6 @@ regard_test(runtime/batch LINKS runtime)
 regard_test(runtime/generate LINKS runtime)
 regard_test(runtime/bits LINKS runtime)
 regard_test(runtime/allocation LINKS runtime)
+regard_test(runtime/golden LINKS runtime NEEDS_MODEL)
+target_compile_definitions(runtime_golden_test
+  PRIVATE REGARD_GOLDEN="${CMAKE_CURRENT_SOURCE_DIR}/runtime/golden/smollm2.json")
