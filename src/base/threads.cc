@@ -6,7 +6,10 @@
 #endif
 
 #include <atomic>
+#include <new>
+#include <system_error>
 #include <thread>
+#include <vector>
 
 #include "base/check.h"
 
@@ -32,10 +35,108 @@ DefaultFloatMode::~DefaultFloatMode() { asm volatile("msr fpcr, %0" : : "r"(foun
 #error "regard: name the float control register of this architecture here"
 #endif
 
+namespace {
+
+// How long a thread looks for work, or for the others to finish, before it sleeps: first without
+// giving up its core, then offering it to whoever else wants to run, so that more threads than
+// cores cost little.
+constexpr int kSpins = 200;
+constexpr int kYields = 200;
+
+void pause() noexcept {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Waits until changed() holds or patience ends.
+template <class Changed>
+bool wait_awake(const Changed& changed) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (changed()) return true;
+    pause();
+  }
+  for (int i = 0; i < kYields; ++i) {
+    if (changed()) return true;
+    std::this_thread::yield();
+  }
+  return changed();
+}
+
+}  // namespace
+
+// One job at a time. The caller opens a gate and works; a worker that passes the gate works too,
+// one that comes too late is not waited for. So a worker that the system does not let run delays
+// nobody, unless it was stopped in the middle of a task.
 struct ThreadPool::Pool {
-  pthreadpool_t handle = nullptr;
+  static constexpr uint32_t kOpen = 1u << 31;  // the other bits count workers inside
+
+  // The job; written only while the gate is shut and nobody is inside.
+  void* context = nullptr;
+  TaskFunction task = nullptr;
+  int64_t count = 0;
+  bool stop = false;
+
+  alignas(64) std::atomic<int64_t> next{0};
+  alignas(64) std::atomic<uint32_t> gate{0};
+  alignas(64) std::atomic<uint32_t> epoch{0};  // jobs so far: what idle workers watch
+  std::atomic<int> sleepers{0};
+  std::vector<std::thread> workers;
+
   ~Pool() {
-    if (handle != nullptr) pthreadpool_destroy(handle);
+    stop = true;
+    call_workers();
+    for (std::thread& worker : workers) worker.join();
+  }
+
+  void call_workers() {
+    epoch.fetch_add(1);
+    if (sleepers.load() > 0) epoch.notify_all();
+  }
+
+  void drain(int slot) {
+    const DefaultFloatMode mode;
+    for (;;) {
+      const int64_t index = next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= count) return;
+      task(context, index, slot);
+    }
+  }
+
+  void work(int slot) {
+    uint32_t seen = 0;
+    for (;;) {
+      const auto called = [&] { return epoch.load() != seen; };
+      if (!wait_awake(called)) {
+        sleepers.fetch_add(1);
+        while (!called()) epoch.wait(seen);
+        sleepers.fetch_sub(1);
+      }
+      seen = epoch.load();
+      if (stop) return;
+      uint32_t state = gate.load();
+      while ((state & kOpen) != 0 && !gate.compare_exchange_weak(state, state + 1)) {
+      }
+      if ((state & kOpen) == 0) continue;
+      drain(slot);
+      if (gate.fetch_sub(1) == 1) gate.notify_one();  // shut, and the last one out
+    }
+  }
+
+  void run(int64_t tasks, void* job_context, TaskFunction function) {
+    context = job_context;
+    task = function;
+    count = tasks;
+    next.store(0, std::memory_order_relaxed);
+    gate.store(kOpen);
+    call_workers();
+    drain(0);
+    uint32_t inside = gate.fetch_and(~kOpen) & ~kOpen;
+    const auto left = [&] { return (inside = gate.load()) == 0; };
+    if (inside == 0 || wait_awake(left)) return;
+    while (!left()) gate.wait(inside);
   }
 };
 
@@ -46,60 +147,20 @@ ThreadPool::ThreadPool(int threads) : pool_(std::make_unique<Pool>()), threads_(
     threads_ = static_cast<int>(std::thread::hardware_concurrency());
     if (threads_ < 1) threads_ = 1;
   }
-  if (threads_ > 1) {
-    pool_->handle = pthreadpool_create(static_cast<size_t>(threads_));
-    if (pool_->handle == nullptr) {
-      fail(ErrorKind::out_of_memory, "threads: the system refused {} threads", threads_);
+  try {
+    for (int slot = 1; slot < threads_; ++slot) {
+      pool_->workers.emplace_back([pool = pool_.get(), slot] { pool->work(slot); });
     }
+  } catch (const std::system_error&) {
+    fail(ErrorKind::out_of_memory, "threads: the system refused {} threads", threads_);
   }
 }
 
 ThreadPool::~ThreadPool() = default;
 
-namespace {
-
-struct Job {
-  void* context;
-  void (*task)(void*, int64_t, int);
-  int64_t count;
-  std::atomic<int64_t> next{0};
-};
-
-// pthreadpool's hand-over orders memory, but the thread sanitizer cannot see into that library:
-// it is told.
-#if defined(__SANITIZE_THREAD__)
-void hand_over(void* job) { __tsan_release(job); }
-void take_over(void* job) { __tsan_acquire(job); }
-#else
-void hand_over(void*) {}
-void take_over(void*) {}
-#endif
-
-// One call a thread: it drains the counter.
-void drain(void* pointer, size_t slot) {
-  take_over(pointer);
-  Job& job = *static_cast<Job*>(pointer);
-  const DefaultFloatMode mode;
-  for (;;) {
-    const int64_t index = job.next.fetch_add(1, std::memory_order_relaxed);
-    if (index >= job.count) break;
-    job.task(job.context, index, static_cast<int>(slot));
-  }
-  hand_over(pointer);
-}
-
-}  // namespace
-
 void ThreadPool::run(int64_t count, void* context, TaskFunction task) {
   if (count <= 0) return;
-  Job job{context, task, count};
-  if (threads_ == 1 || count == 1) {
-    drain(&job, 0);
-  } else {
-    hand_over(&job);
-    pthreadpool_parallelize_1d(pool_->handle, drain, &job, static_cast<size_t>(threads_), 0);
-    take_over(&job);
-  }
+  pool_->run(count, context, task);
 }
 
 }  // namespace regard
