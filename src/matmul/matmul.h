@@ -6,10 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
-#include "base/buffer.h"
 #include "base/threads.h"
 #include "regard/dtype.h"
 #include "regard/view.h"
@@ -18,7 +18,7 @@ namespace regard {
 
 inline constexpr int64_t kInputBlock = 256;
 
-// W [outputs, inputs], packed. Owns its memory; never changes after it is made.
+// W [outputs, inputs], packed. Never changes after it is made; copies share the memory.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
@@ -35,15 +35,16 @@ class PackedMatrix {
   int64_t outputs() const noexcept { return outputs_; }
   int64_t inputs() const noexcept { return inputs_; }
   DType dtype() const noexcept { return dtype_; }
-  int64_t bytes() const noexcept { return static_cast<int64_t>(data_.size()); }
+  int64_t bytes() const noexcept { return bytes_; }
 
   // Row `output` as f32: the embedding lookup of a tied matrix. out [inputs], dense.
   void row(int64_t output, float* out) const noexcept;
 
-  const std::byte* data() const noexcept { return data_.data(); }
+  const std::byte* data() const noexcept { return data_.get(); }
 
  private:
-  Buffer data_;
+  std::shared_ptr<const std::byte> data_;  // matrices packed one after the other lie side by side
+  int64_t bytes_ = 0;
   int64_t outputs_ = 0;
   int64_t inputs_ = 0;
   DType dtype_ = DType::f32;

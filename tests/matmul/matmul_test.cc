@@ -90,7 +90,8 @@ INSTANTIATE_TEST_SUITE_P(Formats, Matmul, testing::ValuesIn(kWeightTypes), [](co
   return std::string(regard::info(test.param).name);
 });
 
-// Sizes around the edges of panels, groups, tiles and input blocks.
+// Sizes around the edges of panels, groups, tiles and input blocks: every number of outputs with
+// inputs of one block and a part, every number of inputs with a few outputs.
 TEST_P(Matmul, AgreesWithTheFormulaAndItself) {
   const DType dtype = GetParam();
   const int block = info(dtype).block_elements;
@@ -98,6 +99,8 @@ TEST_P(Matmul, AgreesWithTheFormulaAndItself) {
   for (const int64_t inputs : {1, 7, 32, 33, 250, 256, 257, 288, 512, 576, 1536}) {
     if (inputs % block != 0) continue;
     for (const int64_t outputs : {1, 15, 16, 17, 63, 64, 65, 100, 192}) {
+      const bool all_outputs = inputs == 288 || (block == 256 && inputs == 512);
+      if (!all_outputs && outputs != 1 && outputs != 17 && outputs != 100) continue;
       const Problem p = make_problem(dtype, 25, outputs, inputs, static_cast<unsigned>(inputs));
       const PackedMatrix weight = pack(p, pool);
       const std::vector<float> whole = run(p, weight, 0, p.rows, pool);
