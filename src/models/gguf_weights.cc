@@ -1,5 +1,7 @@
 #include "models/gguf_weights.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -63,6 +65,12 @@ std::vector<float> GgufWeights::vector(const std::string& name, int64_t count) c
   const GgufTensor& tensor = checked(name, count, 0);
   std::vector<float> numbers(static_cast<std::size_t>(count));
   dequantise_row(*tensor.dtype, tensor.data.data(), count, numbers.data());
+  for (const float number : numbers) {
+    if (!std::isfinite(number)) {
+      fail(ErrorKind::unreadable, "{}: tensor {} holds {}, its numbers must be finite",
+           file_.name(), name, number);
+    }
+  }
   return numbers;
 }
 

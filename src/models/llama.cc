@@ -14,6 +14,8 @@ constexpr int64_t kMostContext = int64_t{1} << 30;
 constexpr int64_t kMostHeads = int64_t{1} << 16;
 constexpr int64_t kMostDim = 1024;  // of the attention kernels
 constexpr int64_t kMostLayers = 4096;
+constexpr double kMostRopeBase = 1e12;
+constexpr double kMostRopeScale = 1e6;
 
 struct LlamaSizes {
   DecoderConfig common;
@@ -45,9 +47,9 @@ double rope_scale(const GgufFile& file) {
   const auto factor = file.find_f64("llama.rope.scaling.factor");
   const double scale = factor ? *factor : file.find_f64("llama.rope.scale_linear").value_or(1.0);
   if (scale == 0) return 1;  // older converters write 0 for no scaling
-  if (!(scale > 0)) {
-    fail(ErrorKind::unreadable, "{}: llama.rope.scaling.factor {} is not positive", file.name(),
-         scale);
+  if (!(scale >= 1 / kMostRopeScale && scale <= kMostRopeScale)) {
+    fail(ErrorKind::unreadable, "{}: llama.rope.scaling.factor ({}) is not in {} .. {}",
+         file.name(), scale, 1 / kMostRopeScale, kMostRopeScale);
   }
   return scale;
 }
@@ -92,10 +94,13 @@ LlamaSizes read_sizes(const GgufFile& file) {
          "{}: llama.rope.dimension_count ({}) is not even or above the head size ({})", file.name(),
          sizes.rope_dim, common.dim);
   }
-  if (!(sizes.epsilon >= 0) || !(sizes.rope_base > 0)) {
-    fail(ErrorKind::unreadable,
-         "{}: layer_norm_rms_epsilon ({}) is negative or rope.freq_base ({}) is not positive",
-         file.name(), sizes.epsilon, sizes.rope_base);
+  if (!(sizes.epsilon >= 0 && sizes.epsilon <= 1)) {
+    fail(ErrorKind::unreadable, "{}: llama.attention.layer_norm_rms_epsilon ({}) is not in 0 .. 1",
+         file.name(), sizes.epsilon);
+  }
+  if (!(sizes.rope_base >= 1 && sizes.rope_base <= kMostRopeBase)) {
+    fail(ErrorKind::unreadable, "{}: llama.rope.freq_base ({}) is not in 1 .. {}", file.name(),
+         sizes.rope_base, kMostRopeBase);
   }
   if (file.find_int("llama.expert_count", 0, kMostWidth).value_or(0) > 0) {
     fail(ErrorKind::unreadable,
@@ -106,6 +111,15 @@ LlamaSizes read_sizes(const GgufFile& file) {
   if (common.vocabulary > INT32_MAX) {
     fail(ErrorKind::unreadable, "{}: token_embd.weight has {} rows, ids have 32 bits", file.name(),
          common.vocabulary);
+  }
+  const auto vocabulary = file.find_int("llama.vocab_size", 1, INT32_MAX);
+  if (vocabulary && *vocabulary != common.vocabulary) {
+    fail(ErrorKind::unreadable, "{}: llama.vocab_size is {}, token_embd.weight has {} rows",
+         file.name(), *vocabulary, common.vocabulary);
+  }
+  if (file.find(fmt::format("blk.{}.attn_norm.weight", common.layers)) != nullptr) {
+    fail(ErrorKind::unreadable, "{}: llama.block_count is {}, but the file has a tensor of blk.{}",
+         file.name(), common.layers, common.layers);
   }
   return sizes;
 }

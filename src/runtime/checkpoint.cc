@@ -66,7 +66,8 @@ Checkpoint::Checkpoint(const std::string& path, const LoadOptions& options)
     tokenizer.emplace(tokenizer_spec(file));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::unreadable) throw;
-    why_no_text = error.what();
+    why_no_text = error.what();  // the tokenizer does not know the file's name
+    if (!why_no_text.starts_with(path)) why_no_text = path + ": " + why_no_text;
   }
   if (tokenizer && tokenizer->size() != model.config.vocabulary) {
     fail(ErrorKind::unreadable,

@@ -44,7 +44,8 @@ Sampler::Sampler(const SamplingOptions& options, int64_t vocabulary) : options_(
 TokenId Sampler::draw(std::span<const float> logits, int64_t position) {
   const TokenId likeliest = greedy(logits);
   if (likeliest < 0 || !std::isfinite(logits[likeliest])) {
-    fail(ErrorKind::failed, "sampling: the logits at position {} are not finite", position - 1);
+    fail(ErrorKind::unreadable,
+         "model: the logits at position {} are not finite; the file is damaged", position - 1);
   }
   if (options_.temperature == 0) return likeliest;
 

@@ -23,7 +23,7 @@ class Sampler {
   Sampler(const SamplingOptions& options, int64_t vocabulary);
 
   // position: that of the token to be drawn. Allocates nothing.
-  // Throws Error(failed) when the logits hold no number to choose by.
+  // Throws Error(unreadable), for the model is damaged, when the largest logit is not finite.
   TokenId draw(std::span<const float> logits, int64_t position);
 
  private:

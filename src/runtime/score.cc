@@ -33,6 +33,10 @@ class Tally {
 
   // log_sum: log Σ exp(logits).
   void add(int64_t position, std::span<const float> logits, float log_sum, int64_t top) {
+    if (!std::isfinite(log_sum)) {
+      fail(ErrorKind::unreadable,
+           "model: the logits at position {} are not finite; the file is damaged", position);
+    }
     XXH64_update(hash_.get(), logits.data(), logits.size_bytes());
     const int64_t next = position + 1;
     if (next < std::ssize(sequence_.ids)) {

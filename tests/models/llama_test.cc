@@ -135,12 +135,19 @@ TEST(Llama, RefusesKeysOutOfRange) {
                          {"llama.rope.freq_base", f32(std::nanf(""))},
                          {"llama.attention.layer_norm_rms_epsilon", f32(std::nanf(""))},
                          {"llama.attention.layer_norm_rms_epsilon", f32(-1)},
+                         {"llama.attention.layer_norm_rms_epsilon", f32(1e30f)},
+                         {"llama.rope.freq_base", f32(1e-30f)},
+                         {"llama.rope.freq_base", f32(1e30f)},
+                         {"llama.rope.scale_linear", f32(-1)},
+                         {"llama.vocab_size", u32(257)},
+                         {"llama.block_count", u32(1)},
                          {"llama.expert_count", u32(8)}}) {
     SCOPED_TRACE(c.key);
     TinyLlama tiny;
     tiny.make().keys[c.key] = c.value;
-    const std::string key = c.key;
-    expect_in(refusal(tiny), {"tiny.gguf", key.substr(key.rfind('.') + 1).c_str()});
+    std::string key = c.key;
+    key = key.ends_with("scale_linear") ? "scaling.factor" : key.substr(key.rfind('.') + 1);
+    expect_in(refusal(tiny), {"tiny.gguf", key.c_str()});
   }
 }
 
@@ -168,6 +175,12 @@ TEST(Llama, NamesAMissingTensor) {
   TinyLlama tiny;
   tiny.make().arrays.erase("blk.0.ffn_down.weight");
   expect_in(refusal(tiny), {"blk.0.ffn_down.weight"});
+}
+
+TEST(Llama, RefusesGainsThatAreNotFinite) {
+  TinyLlama tiny;
+  tiny.make().arrays["blk.1.ffn_norm.weight"].numbers[5] = std::nanf("");
+  expect_in(refusal(tiny), {"blk.1.ffn_norm.weight", "nan"});
 }
 
 TEST(Llama, RefusesFactorsThatAreNotPositive) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 
 #include "regard/error.h"
 #include "regard/model.h"
@@ -203,6 +204,24 @@ TEST(Score, GivesTheMeanOfTheSurprises) {
   ASSERT_EQ(score.top.size(), 3u);
   EXPECT_EQ(score.top[0].second, *std::max_element(last.begin(), last.end()));
   EXPECT_EQ(score.bits.size(), 16u);
+}
+
+// A NaN among the weights is found when it reaches the logits.
+TEST(Score, RefusesLogitsThatAreNotFinite) {
+  TinyLlama tiny;
+  tiny.make().arrays["blk.0.attn_v.weight"].numbers[7] = std::nanf("");
+  const TinyFile file(tiny, "damaged");
+  const Model model = Model::load(file.path());
+  const std::vector<TokenId> ids{1, 2, 3};
+  for (const std::function<void()>& call : std::vector<std::function<void()>>{
+           [&] { model.score(ids); }, [&] { model.generate(ids); }}) {
+    try {
+      call();
+      ADD_FAILURE() << "nothing was thrown";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::unreadable);
+    }
+  }
 }
 
 TEST(Score, OfOneTokenHasNoMean) {
