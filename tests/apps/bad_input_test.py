@@ -43,7 +43,7 @@ class BadFiles(Command):
 
     def test_missing(self):
         path = str(self.folder / "none.gguf")
-        self.refuse_file(path, path, "No such file")
+        self.refuse_file(path, path, "no such file")
         self.refuse(3, ["doctor", path], path)
 
     def test_directory(self):

@@ -37,7 +37,7 @@ class Command(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
-    def run_regard(self, *arguments, stdin=b"", env=None, timeout=300, **options):
+    def run_regard(self, *arguments, stdin=b"", env=None, timeout=900, **options):
         options.setdefault("stdout", subprocess.PIPE)
         return subprocess.run([BINARY, *arguments], input=stdin, stderr=subprocess.PIPE,
                               env=env or environment(), timeout=timeout, **options)

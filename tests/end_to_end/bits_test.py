@@ -15,8 +15,8 @@ TROPHY = "The trophy did not fit in the bag because it was too big."
 LONG = [(i * 7919) % 40000 + 100 for i in range(1537)]  # three chunks of 512 keys and one more
 
 # XXH64 of the f32 logits of all positions, SmolLM2-135M-Instruct Q4_1, keys and values as f16.
-TROPHY_BITS = "@TROPHY@"
-LONG_BITS = "@LONG@"
+TROPHY_BITS = "24c00f565d3d57be"
+LONG_BITS = "7e8e4b0fc9fbe316"
 
 PROMPTS = ["The trophy did not fit in the bag because it was too big.", "Once upon a time",
            "def main():", "1 + 1 =", "Straße, Ärger und Übermut:", "The capital of France is",
