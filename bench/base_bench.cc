@@ -14,3 +14,5 @@ void fork_join(benchmark::State& state) {
 BENCHMARK(fork_join)->Arg(1)->Arg(2)->Arg(3)->UseRealTime();
 
 }  // namespace
+
+BENCHMARK_MAIN();

@@ -22,6 +22,9 @@ class KeySource {
   // Keys [first_key, first_key + keys) of a segment, first_key a multiple of 128, keys <= 128.
   virtual KeyTile tile(const Segment& segment, int64_t kv_head, int64_t first_key, int keys,
                        const TileScratch& scratch) const noexcept = 0;
+  // Says that these keys, possibly none, are wanted soon.
+  virtual void prefetch(const Segment&, int64_t /*kv_head*/, int64_t /*first_key*/,
+                        int /*keys*/) const noexcept {}
 };
 
 // Pages of a cache, read where they lie.
@@ -30,6 +33,8 @@ class PagedKeys final : public KeySource {
   PagedKeys(const KvCache& cache, int64_t layer) : cache_(cache), layer_(layer) {}
   KeyTile tile(const Segment& segment, int64_t kv_head, int64_t first_key, int keys,
                const TileScratch& scratch) const noexcept override;
+  void prefetch(const Segment& segment, int64_t kv_head, int64_t first_key,
+                int keys) const noexcept override;
 
  private:
   const KvCache& cache_;

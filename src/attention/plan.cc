@@ -286,7 +286,15 @@ void AttentionPlan::Parts::run_task(const Task& task, const KeySource& source,
     clear_state(scratch.chunk, task.rows);
     const int64_t end = std::min<int64_t>((chunk + 1) * kChunkKeys, most);
     for (int64_t key = chunk * kChunkKeys; key < end; key += kTileKeys) {
-      const int keys = static_cast<int>(std::min<int64_t>(kTileKeys, end - key));
+      const auto keys_from = [&](int64_t first) {
+        return static_cast<int>(std::clamp<int64_t>(end - first, 0, kTileKeys));
+      };
+      const int keys = keys_from(key);
+      // Few rows wait for memory: the first tile is asked for at once, each other one tile ahead.
+      if (task.rows < kStageFrom) {
+        if (key == task.first_chunk * kChunkKeys) source.prefetch(segment, task.kv_head, key, keys);
+        source.prefetch(segment, task.kv_head, key + kTileKeys, keys_from(key + kTileKeys));
+      }
       KeyTile tile = source.tile(segment, task.kv_head, key, keys, scratch.tile);
       if (task.rows >= kStageFrom) {
         tile = stage_tile(tile, shape.dim, columns, scratch.staged.panels, scratch.staged.values);

@@ -53,6 +53,10 @@ void clear_state(const FoldState& state, int rows) noexcept;
 void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible, const KeyTile& tile,
                const FoldState& state, float* scores) noexcept;
 
+// Asks for a tile's keys and values ahead of their use. Panels are short, so the machine's own
+// prefetching hardly starts before one ends.
+void prefetch_tile(const KeyTile& tile, int64_t dim, int64_t columns) noexcept;
+
 // What is left of a chunk, or of several: no lanes, l summed.
 struct RowState {
   float* m;  // [rows]

@@ -194,6 +194,19 @@ void clear_state(const FoldState& state, int rows) noexcept {
   std::memset(state.o, 0, static_cast<std::size_t>(rows * state.columns) * sizeof(float));
 }
 
+void prefetch_tile(const KeyTile& tile, int64_t dim, int64_t columns) noexcept {
+  constexpr int64_t kLine = 64;
+  const auto fetch = [](const void* from, int64_t bytes) {
+    for (int64_t at = 0; at < bytes; at += kLine) {
+      __builtin_prefetch(static_cast<const std::byte*>(from) + at, 0, 2);
+    }
+  };
+  for (int p = 0; p * kPanelKeys < tile.keys; ++p) {
+    fetch(tile.keys_of_panel[p], row_bytes(tile.k_dtype, dim * kPanelKeys));
+    fetch(tile.values_of_panel[p], row_bytes(tile.v_dtype, columns * kPanelKeys));
+  }
+}
+
 void merge_chunk(const FoldState& chunk, int rows, bool first, const RowState& into) noexcept {
   REGARD_DISPATCH(merge_rows)(chunk.m, chunk.l, true, chunk.o, chunk.columns, rows, first, into);
 }

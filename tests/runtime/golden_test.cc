@@ -8,7 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "kernels/target.h"
+#include "simd/target.h"
 #include "regard/model.h"
 #include "runtime/batch.h"
 #include "runtime/checkpoint.h"
