@@ -258,7 +258,7 @@ class Inspect(Model):
         self.assertEqual(lines[-1],
                          "Share of mixing in this layer and head; not a causal explanation.")
         self.assertNotIn("\033", text)
-        rows = [line for line in lines if " 0.63" in line]
+        rows = [line for line in lines if " 0.6" in line]
         self.assertEqual(len(rows), 1, text)
         self.assertIn("trophy", rows[0])
         self.assertGreater(rows[0].count("█"), 4)

@@ -36,18 +36,18 @@ class Bits(Command):
     def test_stored_hashes(self):
         self.assertEqual(self.json_of("score", "-m", self.model, "-p", TROPHY)["bits"],
                          TROPHY_BITS)
-        self.assertEqual(self.bits(), LONG_BITS)
+        self.assertEqual(self.bits("--chunk", "512", "--page", "64"), LONG_BITS)
 
     def test_threads(self):
         for threads in ("1", "2", "3"):
             self.assertEqual(self.bits("-t", threads), LONG_BITS, threads)
 
     def test_chunk(self):
-        for chunk in ("1", "7", "64", "512", "0"):
+        for chunk in ("1", "7", "64", "0"):  # 512: above
             self.assertEqual(self.bits("--chunk", chunk), LONG_BITS, chunk)
 
     def test_page(self):
-        for page in ("16", "32", "64"):
+        for page in ("16", "32"):  # 64: above
             self.assertEqual(self.bits("--page", page), LONG_BITS, page)
 
     def test_cache_dtypes_each_with_itself(self):
