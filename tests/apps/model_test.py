@@ -134,7 +134,7 @@ class Generate(Model):
     def start(self, *arguments):
         return subprocess.Popen([BINARY, "generate", "-m", self.model, "-p", TROPHY, "-n", "8000",
                                  "--ignore-eos", *arguments], stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, env=environment())
+                                stderr=subprocess.PIPE, env=environment(), bufsize=0)
 
     def test_interrupted(self):
         child = self.start()
