@@ -8,10 +8,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "simd/target.h"
 #include "regard/model.h"
 #include "runtime/batch.h"
 #include "runtime/checkpoint.h"
+#include "simd/target.h"
 #include "tensor/pool.h"
 
 namespace regard {
