@@ -1,10 +1,5 @@
 #include "base/threads.h"
 
-#include <pthreadpool.h>
-#if defined(__SANITIZE_THREAD__)
-#include <sanitizer/tsan_interface.h>
-#endif
-
 #include <atomic>
 #include <new>
 #include <system_error>
