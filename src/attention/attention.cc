@@ -141,7 +141,7 @@ RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int3
     score_row(scaled.data(), shape.dim, tile, scratch.data());
     std::copy_n(scratch.data(), count, row.scores.data() + key);
     const int32_t visible[1] = {count};
-    fold_tile(scaled.data(), shape.dim, 1, visible, tile, chunk, scratch.data());
+    fold_tile(scaled.data(), shape.dim, 1, visible, tile, tile, chunk, scratch.data());
     if (key + count == keys || (key + kTileKeys) % kChunkKeys == 0) {
       merge_chunk(chunk, 1, key < kChunkKeys, total);
     }

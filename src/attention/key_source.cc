@@ -23,12 +23,6 @@ KeyTile PagedKeys::tile(const Segment& segment, int64_t kv_head, int64_t first_k
   return tile;
 }
 
-void PagedKeys::prefetch(const Segment& segment, int64_t kv_head, int64_t first_key,
-                         int keys) const noexcept {
-  prefetch_tile(tile(segment, kv_head, first_key, keys, {}), cache_.shape().dim,
-                cache_.padded_dim_v());
-}
-
 KeyTile StridedKeys::tile(const Segment&, int64_t kv_head, int64_t first_key, int keys,
                           const TileScratch& scratch) const noexcept {
   const int64_t dim = k_.shape[2], dim_v = v_.shape[2];

@@ -22,9 +22,8 @@ class KeySource {
   // Keys [first_key, first_key + keys) of a segment, first_key a multiple of 128, keys <= 128.
   virtual KeyTile tile(const Segment& segment, int64_t kv_head, int64_t first_key, int keys,
                        const TileScratch& scratch) const noexcept = 0;
-  // Says that these keys, possibly none, are wanted soon.
-  virtual void prefetch(const Segment&, int64_t /*kv_head*/, int64_t /*first_key*/,
-                        int /*keys*/) const noexcept {}
+  // Are tiles read where they lie, so that looking one up moves nothing?
+  virtual bool in_place() const noexcept = 0;
 };
 
 // Pages of a cache, read where they lie.
@@ -33,8 +32,7 @@ class PagedKeys final : public KeySource {
   PagedKeys(const KvCache& cache, int64_t layer) : cache_(cache), layer_(layer) {}
   KeyTile tile(const Segment& segment, int64_t kv_head, int64_t first_key, int keys,
                const TileScratch& scratch) const noexcept override;
-  void prefetch(const Segment& segment, int64_t kv_head, int64_t first_key,
-                int keys) const noexcept override;
+  bool in_place() const noexcept override { return true; }
 
  private:
   const KvCache& cache_;
@@ -47,6 +45,7 @@ class StridedKeys final : public KeySource {
   StridedKeys(View<const float, 3> k, View<const float, 3> v) : k_(k), v_(v) {}
   KeyTile tile(const Segment& segment, int64_t kv_head, int64_t first_key, int keys,
                const TileScratch& scratch) const noexcept override;
+  bool in_place() const noexcept override { return false; }
 
  private:
   View<const float, 3> k_, v_;

@@ -28,13 +28,14 @@ struct Task {
   int32_t rows;
   int32_t first_chunk, end_chunk;
   int32_t join;     // whose partial result this is; -1 = none
-  int64_t partial;  // first number of its partial state in the workspace
+  int64_t partial;  // first number in the workspace of the partial state of its first chunk
   int64_t cost;
 };
 
 // Partial results of the same rows, one for each chunk, in order.
 struct Join {
-  int32_t parts;
+  int32_t tasks;
+  int32_t chunks;
   int64_t first_partial;
 };
 
@@ -144,6 +145,13 @@ void AttentionPlan::Parts::cut() {
     whole_tasks += (segment.rows * group + task_rows - 1) / task_rows * shape.kv_heads;
   }
   split = threads > 1 && whole_tasks < int64_t{8} * threads;
+  // Of few rows each task takes as many chunks as leave three tasks for a thread.
+  int64_t all_chunks = 0;
+  for (const Segment& segment : segments) {
+    const int64_t blocks = (segment.rows * group + task_rows - 1) / task_rows;
+    all_chunks += blocks * shape.kv_heads * ((segment.keys + kChunkKeys - 1) / kChunkKeys);
+  }
+  const int64_t step = std::max<int64_t>(1, all_chunks / (int64_t{3} * threads));
 
   for (std::size_t i = 0; i < segments.size(); ++i) {
     const Segment& segment = segments[i];
@@ -161,18 +169,20 @@ void AttentionPlan::Parts::cut() {
                   -1,
                   0,
                   count * limit(segment, first + count - 1)};
-        if (!split || chunks <= 1) {
+        if (!split || chunks <= step) {
           tasks.push_back(task);
           continue;
         }
         task.join = static_cast<int32_t>(joins.size());
-        joins.push_back({static_cast<int32_t>(chunks), partial_numbers});
-        for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+        joins.push_back({static_cast<int32_t>((chunks + step - 1) / step),
+                         static_cast<int32_t>(chunks), partial_numbers});
+        for (int64_t chunk = 0; chunk < chunks; chunk += step) {
+          const int64_t end = std::min(chunk + step, chunks);
           task.first_chunk = static_cast<int32_t>(chunk);
-          task.end_chunk = static_cast<int32_t>(chunk + 1);
+          task.end_chunk = static_cast<int32_t>(end);
           task.partial = partial_numbers;
-          task.cost = count * kChunkKeys;
-          partial_numbers += count * (2 + columns);
+          task.cost = count * (end - chunk) * kChunkKeys;
+          partial_numbers += (end - chunk) * count * (2 + columns);
           tasks.push_back(task);
         }
       }
@@ -248,7 +258,7 @@ std::string AttentionPlan::explain() const {
       p.tasks.size(), p.task_rows);
   text += p.joins.empty()
               ? "each task walks all its keys, because there are enough tasks for every thread\n"
-              : "few rows and many keys: each chunk of keys is a task, merged in order\n";
+              : "few rows and many keys: chunks of keys are shared out, and merged in order\n";
   text += fmt::format("workspace {} bytes", workspace_bytes());
   return text;
 }
@@ -276,26 +286,28 @@ void AttentionPlan::Parts::run_task(const Task& task, const KeySource& source,
     scale_query(&q(segment.first_row + row / group, task.kv_head * group + row % group, 0),
                 q.strides[2], shape.dim, scale, scratch.q + r * shape.dim);
   }
-  const RowState result = task.join >= 0 ? partial(task.partial, task.rows) : scratch.running;
   const int64_t most = limit(segment, task.first_row + task.rows - 1);
+  const int64_t last = task.end_chunk * int64_t{kChunkKeys};
   if (task.first_chunk >= task.end_chunk) {  // no key at all: the empty state
     clear_state(scratch.chunk, task.rows);
-    merge_chunk(scratch.chunk, task.rows, true, result);
+    merge_chunk(scratch.chunk, task.rows, true, scratch.running);
   }
   for (int64_t chunk = task.first_chunk; chunk < task.end_chunk; ++chunk) {
     clear_state(scratch.chunk, task.rows);
     const int64_t end = std::min<int64_t>((chunk + 1) * kChunkKeys, most);
     for (int64_t key = chunk * kChunkKeys; key < end; key += kTileKeys) {
-      const auto keys_from = [&](int64_t first) {
-        return static_cast<int>(std::clamp<int64_t>(end - first, 0, kTileKeys));
+      const auto tile_at = [&](int64_t first) {
+        const int64_t keys = std::min<int64_t>(kTileKeys, std::min(last, most) - first);
+        return source.tile(segment, task.kv_head, first, static_cast<int>(keys), scratch.tile);
       };
-      const int keys = keys_from(key);
-      // Few rows wait for memory: the first tile is asked for at once, each other one tile ahead.
-      if (task.rows < kStageFrom) {
-        if (key == task.first_chunk * kChunkKeys) source.prefetch(segment, task.kv_head, key, keys);
-        source.prefetch(segment, task.kv_head, key + kTileKeys, keys_from(key + kTileKeys));
-      }
-      KeyTile tile = source.tile(segment, task.kv_head, key, keys, scratch.tile);
+      // Few rows wait for memory: the first tile is asked for at once, the others while the one
+      // before is folded.
+      const bool waits = task.rows < kStageFrom && source.in_place();
+      KeyTile tile = tile_at(key);
+      const int keys = tile.keys;
+      if (waits && key == task.first_chunk * kChunkKeys) prefetch_tile(tile, shape.dim, columns);
+      const KeyTile next =
+          waits && key + kTileKeys < std::min(last, most) ? tile_at(key + kTileKeys) : tile;
       if (task.rows >= kStageFrom) {
         tile = stage_tile(tile, shape.dim, columns, scratch.staged.panels, scratch.staged.values);
       }
@@ -310,11 +322,17 @@ void AttentionPlan::Parts::run_task(const Task& task, const KeySource& source,
         if (!any) continue;
         const FoldState state{scratch.chunk.m + row, scratch.chunk.l + 16 * row,
                               scratch.chunk.o + row * columns, columns};
-        fold_tile(scratch.q + row * shape.dim, shape.dim, count, scratch.visible, tile, state,
+        fold_tile(scratch.q + row * shape.dim, shape.dim, count, scratch.visible, tile, next, state,
                   scratch.scores);
       }
     }
-    merge_chunk(scratch.chunk, task.rows, chunk == task.first_chunk, result);
+    if (task.join < 0) {
+      merge_chunk(scratch.chunk, task.rows, chunk == task.first_chunk, scratch.running);
+    } else {  // merging is not associative to the bit: each chunk is kept until its turn
+      const int64_t numbers = task.rows * (2 + columns);
+      merge_chunk(scratch.chunk, task.rows, true,
+                  partial(task.partial + (chunk - task.first_chunk) * numbers, task.rows));
+    }
   }
   if (task.join < 0) {
     finish(task, scratch, out, lse);
@@ -322,7 +340,7 @@ void AttentionPlan::Parts::run_task(const Task& task, const KeySource& source,
   }
   const Join& join = joins[task.join];
   if (pending[task.join].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  for (int64_t part = 0; part < join.parts; ++part) {
+  for (int64_t part = 0; part < join.chunks; ++part) {
     const RowState chunk =
         partial(join.first_partial + part * task.rows * (2 + columns), task.rows);
     merge_state(chunk, task.rows, part == 0, scratch.running);
@@ -345,7 +363,7 @@ void AttentionPlan::run(const KeySource& source, View<const float, 3> q, View<fl
   require(pool.threads() <= p.threads, "attention: the pool has {} threads, the plan {}",
           pool.threads(), p.threads);
   for (std::size_t i = 0; i < p.joins.size(); ++i) {
-    p.pending[i].store(p.joins[i].parts, std::memory_order_relaxed);
+    p.pending[i].store(p.joins[i].tasks, std::memory_order_relaxed);
   }
   pool.parallel_for(static_cast<int64_t>(p.tasks.size()), [&](int64_t index, int slot) {
     p.run_task(p.tasks[static_cast<std::size_t>(index)], source, p.scratch(slot), q, out, lse);

@@ -47,14 +47,14 @@ struct FoldState {
 // Empties the state of rows rows.
 void clear_state(const FoldState& state, int rows) noexcept;
 
-// Folds one tile into the state. q [rows, dim] dense. visible[r]: row r may use the tile's keys
+// Folds one tile into the state; next is asked for meanwhile if rows < kStageFrom, and may be the
+// tile itself. q [rows, dim] dense. visible[r]: row r may use the tile's keys
 // 0 .. visible[r] - 1. scores: scratch of rows * 128 + 512 numbers. rows <= kFoldRows, and
 // rows < kStageFrom unless the tile is of f32.
 void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible, const KeyTile& tile,
-               const FoldState& state, float* scores) noexcept;
+               const KeyTile& next, const FoldState& state, float* scores) noexcept;
 
-// Asks for a tile's keys and values ahead of their use. Panels are short, so the machine's own
-// prefetching hardly starts before one ends.
+// Asks for a whole tile at once: the first one, which no other goes before.
 void prefetch_tile(const KeyTile& tile, int64_t dim, int64_t columns) noexcept;
 
 // What is left of a chunk, or of several: no lanes, l summed.

@@ -50,13 +50,18 @@ struct ScoreWork {
   const float* q;
   int64_t dim;
   const void* const* panels;
+  const void* const* ahead;  // the same panels of the next tile
   float* scores;
 
   template <int kRows, int kColumns>
   HWY_ATTR void run(int first) const {
-    Stored<T, kColumns> keys;
+    constexpr bool kAhead = kRows < kStageFrom;
+    Stored<T, kColumns, kAhead> keys;
     keys.step = kPanelKeys;
-    for (int j = 0; j < kColumns; ++j) keys.base[j] = static_cast<const T*>(panels[first + j]);
+    for (int j = 0; j < kColumns; ++j) {
+      keys.base[j] = static_cast<const T*>(panels[first + j]);
+      if constexpr (kAhead) keys.ahead[j] = static_cast<const T*>(ahead[first + j]);
+    }
     Accumulators<kRows, kColumns> s;
     clear(s);
     multiply_add(q, dim, keys, 0, dim, s);
@@ -74,6 +79,7 @@ struct ScoreWork {
 template <class T>
 struct Run {
   const T* values;
+  const T* ahead;  // the same keys of the next tile
   int first;
   int count;
 };
@@ -105,10 +111,13 @@ struct ValueWork {
       }
     }
     for (int i = 0; i < run_count; ++i) {
-      Stored<T, kColumns> values;
+      constexpr bool kAhead = kRows < kStageFrom;
+      Stored<T, kColumns, kAhead> values;
       values.step = value_step;
-      for (int j = 0; j < kColumns; ++j)
+      for (int j = 0; j < kColumns; ++j) {
         values.base[j] = runs[i].values + (first + j) * column_step;
+        if constexpr (kAhead) values.ahead[j] = runs[i].ahead + (first + j) * column_step;
+      }
       multiply_add(p + runs[i].first, kTileKeys, values, 0, runs[i].count, sum);
     }
 #pragma GCC unroll 16
@@ -131,14 +140,23 @@ int smallest(const int32_t* visible, int rows) {
 }
 constexpr int panels_of(int keys) { return (keys + kPanelKeys - 1) / kPanelKeys; }
 
+// The next tile's panel at each place, or this tile's where the next one has none.
+void look_ahead(const void* const* here, const void* const* next, int count, int next_count,
+                const void** ahead) {
+  for (int p = 0; p < count; ++p) ahead[p] = p < next_count ? next[p] : here[p];
+}
+
 template <class T>
 HWY_ATTR void score_rows(const float* q, int64_t dim, int rows, const int32_t* visible,
-                         const KeyTile& tile, float* scores) {
+                         const KeyTile& tile, const KeyTile& next, float* scores) {
+  const void* ahead[kTilePanels];
+  look_ahead(tile.keys_of_panel, next.keys_of_panel, panels_of(tile.keys), panels_of(next.keys),
+             ahead);
   // Panels outside, row groups inside: a pair of panels stays in the first cache.
   constexpr int kStep = columns_for(kMaxTileRows);
   if (rows <= kMostRows<T>) {
     const int panels = panels_of(largest(visible, rows));
-    with_rows<kMostRows<T>>(rows, panels, ScoreWork<T>{q, dim, tile.keys_of_panel, scores});
+    with_rows<kMostRows<T>>(rows, panels, ScoreWork<T>{q, dim, tile.keys_of_panel, ahead, scores});
     return;
   }
   const int panels = panels_of(largest(visible, rows));
@@ -147,9 +165,10 @@ HWY_ATTR void score_rows(const float* q, int64_t dim, int rows, const int32_t* v
       const int height = rows - row < kMaxTileRows ? rows - row : kMaxTileRows;
       const int needed = panels_of(largest(visible + row, height)) - panel;
       if (needed <= 0) continue;
-      with_rows<kMostRows<T>>(height, needed < kStep ? needed : kStep,
-                              ScoreWork<T>{q + row * dim, dim, tile.keys_of_panel + panel,
-                                           scores + row * kTileKeys + panel * kPanelKeys});
+      with_rows<kMostRows<T>>(
+          height, needed < kStep ? needed : kStep,
+          ScoreWork<T>{q + row * dim, dim, tile.keys_of_panel + panel, ahead + panel,
+                       scores + row * kTileKeys + panel * kPanelKeys});
     }
   }
 }
@@ -251,17 +270,24 @@ HWY_ATTR void soften(float* scores, int rows, const int32_t* visible, const Fold
   }
 }
 
-// The tile's values as runs of contiguous rows, keys [0, keys).
+// The tile's values as runs of contiguous rows, keys [0, keys), as far as the rows to look ahead
+// at are contiguous too.
 template <class T>
-int find_runs(const KeyTile& tile, int keys, Run<T>* runs) {
+int find_runs(const KeyTile& tile, const KeyTile& next, int keys, Run<T>* runs) {
+  const void* places[kTilePanels];
+  const int panels = panels_of(keys);
+  look_ahead(tile.values_of_panel, next.values_of_panel, panels, panels_of(next.keys), places);
   int count = 0;
   for (int first = 0; first < keys; first += kPanelKeys) {
     const T* values = static_cast<const T*>(tile.values_of_panel[first / kPanelKeys]);
+    const T* ahead = static_cast<const T*>(places[first / kPanelKeys]);
     const int size = keys - first < kPanelKeys ? keys - first : kPanelKeys;
-    if (count > 0 && runs[count - 1].values + runs[count - 1].count * tile.value_step == values) {
-      runs[count - 1].count += size;
+    Run<T>* const last = runs + count - 1;
+    if (count > 0 && last->values + last->count * tile.value_step == values &&
+        last->ahead + last->count * tile.value_step == ahead) {
+      last->count += size;
     } else {
-      runs[count++] = {values, first, size};
+      runs[count++] = {values, ahead, first, size};
     }
   }
   return count;
@@ -269,7 +295,7 @@ int find_runs(const KeyTile& tile, int keys, Run<T>* runs) {
 
 template <class T>
 HWY_ATTR void add_values(const float* p, int rows, const int32_t* visible, const KeyTile& tile,
-                         const float* shrink, const FoldState& state) {
+                         const KeyTile& next, const float* shrink, const FoldState& state) {
   const int columns = static_cast<int>(state.columns / 16);
   // Columns outside, row groups inside: with many rows a pair of columns stays in the first cache.
   const int step = rows <= kMaxTileRows ? columns : kTileBudget / kMaxTileRows;
@@ -285,7 +311,7 @@ HWY_ATTR void add_values(const float* p, int rows, const int32_t* visible, const
       const bool together = most == least || (tile.special & beyond) == 0;
       for (int r = row; r < row + height; r += together ? height : 1) {
         Run<T> runs[kTilePanels];
-        const int run_count = find_runs(tile, together ? most : visible[r], runs);
+        const int run_count = find_runs(tile, next, together ? most : visible[r], runs);
         with_rows<kMostRows<T>>(
             together ? height : 1, width,
             ValueWork<T>{p + r * kTileKeys, runs, run_count, tile.value_step, tile.column_step,
@@ -298,21 +324,23 @@ HWY_ATTR void add_values(const float* p, int rows, const int32_t* visible, const
 }  // namespace
 
 HWY_ATTR void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible,
-                        const KeyTile& tile, const FoldState& state, float* scores) {
+                        const KeyTile& tile, const KeyTile& next, const FoldState& state,
+                        float* scores) {
   alignas(64) float shrink[kFoldRows], used[kFoldRows];
   with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
-    score_rows<decltype(t)>(q, dim, rows, visible, tile, scores);
+    score_rows<decltype(t)>(q, dim, rows, visible, tile, next, scores);
   });
   soften(scores, rows, visible, state, shrink, used);
   with_dtype(tile.v_dtype, [&](auto t) HWY_ATTR {
-    add_values<decltype(t)>(scores, rows, visible, tile, shrink, state);
+    add_values<decltype(t)>(scores, rows, visible, tile, next, shrink, state);
   });
 }
 
 HWY_ATTR void score_row(const float* q, int64_t dim, const KeyTile& tile, float* out) {
   const int32_t visible[1] = {tile.keys};
-  with_dtype(tile.k_dtype,
-             [&](auto t) HWY_ATTR { score_rows<decltype(t)>(q, dim, 1, visible, tile, out); });
+  with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
+    score_rows<decltype(t)>(q, dim, 1, visible, tile, tile, out);
+  });
 }
 
 }  // namespace regard::HWY_NAMESPACE
@@ -322,8 +350,8 @@ HWY_AFTER_NAMESPACE();
 namespace regard {
 
 void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible, const KeyTile& tile,
-               const FoldState& state, float* scores) noexcept {
-  REGARD_DISPATCH(fold_tile)(q, dim, rows, visible, tile, state, scores);
+               const KeyTile& next, const FoldState& state, float* scores) noexcept {
+  REGARD_DISPATCH(fold_tile)(q, dim, rows, visible, tile, next, state, scores);
 }
 
 void score_row(const float* q, int64_t dim, const KeyTile& tile, float* out) noexcept {

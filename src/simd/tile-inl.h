@@ -36,10 +36,13 @@ REGARD_INLINE void clear(Accumulators<kRows, kColumns>& c) {
 
 // Rows of B that lie in memory, of f32, f16 or bf16: column block j starts at base[j], row k is
 // k * step numbers further. Key panels and weight panels have step 16, values their row length.
-template <class T, int kColumns>
+// kAhead: while a row is read, the row at the same place of ahead[j] is asked for. Work on few rows
+// waits for memory, and its panels are too short for the machine to guess what comes next.
+template <class T, int kColumns, bool kAhead = false>
 struct Stored {
   static constexpr int kGroup = 1;  // rows of B fetched together
   const T* base[kColumns];
+  const T* ahead[kAhead ? kColumns : 1];
   int64_t step;
 
   struct Group {
@@ -52,7 +55,10 @@ struct Stored {
   HWY_INLINE HWY_ATTR Group group(int64_t k) const {
     Group g;
 #pragma GCC unroll 8
-    for (int j = 0; j < kColumns; ++j) g.row[j] = load(base[j] + k * step);
+    for (int j = 0; j < kColumns; ++j) {
+      g.row[j] = load(base[j] + k * step);
+      if constexpr (kAhead) __builtin_prefetch(ahead[j] + k * step, 0, 2);
+    }
     return g;
   }
 };
