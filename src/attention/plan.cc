@@ -199,6 +199,7 @@ void AttentionPlan::Parts::cut() {
 AttentionPlan::AttentionPlan(const AttentionShape& shape, std::span<const Segment> segments,
                              Mask mask, float scale, int threads)
     : parts_(std::make_unique<Parts>()) {
+  active_target();  // an unknown REGARD_TARGET is refused here; inside a kernel nothing may throw
   require(shape.kv_heads > 0 && shape.heads > 0 && shape.heads % shape.kv_heads == 0,
           "attention: heads ({}) is not a positive multiple of kv_heads ({})", shape.heads,
           shape.kv_heads);

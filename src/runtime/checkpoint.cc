@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "models/load.h"
+#include "simd/target.h"
 
 namespace regard {
 namespace {
@@ -59,6 +60,7 @@ TokenizerSpec tokenizer_spec(const GgufFile& file) {
 
 Checkpoint::Checkpoint(const std::string& path, const LoadOptions& options)
     : pool(options.threads) {
+  active_target();  // an unknown REGARD_TARGET is refused before any kernel runs
   const auto start = std::chrono::steady_clock::now();
   const GgufFile file = GgufFile::open(path);
   model = models::load(file, pool);

@@ -9,6 +9,8 @@ namespace regard {
 // The innermost UsePool alive on this thread; without one, a pool of this thread alone.
 ThreadPool& current_pool();
 
+// While it lives, operations on this thread run on that pool, and in the default rounding and
+// denormal modes: those that need no second thread run on this one.
 class UsePool {
  public:
   explicit UsePool(ThreadPool& pool) noexcept;
@@ -18,6 +20,7 @@ class UsePool {
 
  private:
   ThreadPool* before_;
+  DefaultFloatMode mode_;
 };
 
 }  // namespace regard

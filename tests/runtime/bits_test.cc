@@ -78,6 +78,21 @@ TEST(Bits, DoNotDependOnThreads) {
   }
 }
 
+#if defined(__x86_64__)
+TEST(Bits, DoNotDependOnTheCallersFloatMode) {
+  const Model model = load_tiny(small());
+  const std::vector<TokenId> ids = random_ids(40, 9);
+  const std::string expected = bits(model, ids);
+  const unsigned found = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(found | 0x8040 | 0x4000);  // denormals flushed, rounding upwards
+  const std::string got = bits(model, ids);
+  const unsigned after = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(found);
+  EXPECT_EQ(got, expected);
+  EXPECT_EQ(after & 0xFFC0u, (found | 0x8040 | 0x4000) & 0xFFC0u);
+}
+#endif
+
 TEST(Bits, DoNotDependOnTheTarget) {
   const TinyFile file(small().make());
   const std::vector<TokenId> ids = random_ids(300, 5);
