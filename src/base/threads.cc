@@ -72,12 +72,12 @@ struct ThreadPool::Pool {
   void* context = nullptr;
   TaskFunction task = nullptr;
   int64_t count = 0;
-  bool stop = false;
 
   alignas(64) std::atomic<int64_t> next{0};
   alignas(64) std::atomic<uint32_t> gate{0};
   alignas(64) std::atomic<uint32_t> epoch{0};  // jobs so far: what idle workers watch
   std::atomic<int> sleepers{0};
+  std::atomic<bool> stop{false};  // read by a worker that wakes late for an earlier job, too
   std::vector<std::thread> workers;
 
   ~Pool() {
