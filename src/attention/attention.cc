@@ -123,8 +123,8 @@ RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int3
   RowOfMap row;
   row.scores.resize(static_cast<std::size_t>(keys));
   row.weights.resize(static_cast<std::size_t>(keys));
-  std::vector<float> scaled(static_cast<std::size_t>(shape.dim));
-  scale_query(q.data, q.strides[0], shape.dim, scale, scaled.data());
+  std::vector<float> packed(static_cast<std::size_t>(kFoldRows / 4 * shape.dim));
+  pack_queries(&q.data, q.strides[0], 1, shape.dim, scale, packed.data());
   const int64_t columns = cache.padded_dim_v();
   std::vector<float> memory(static_cast<std::size_t>(16 + 16 * 16 + 2 * columns + 2));
   const FoldState chunk{memory.data(), memory.data() + 16, memory.data() + 16 + 256, columns};
@@ -135,13 +135,13 @@ RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int3
   const PagedKeys source(cache, layer);
   total.m[0] = -std::numeric_limits<float>::infinity();
   for (int64_t key = 0; key < keys; key += kTileKeys) {
-    if (key % kChunkKeys == 0) clear_state(chunk, 1);
     const int count = static_cast<int>(std::min<int64_t>(kTileKeys, keys - key));
     const KeyTile tile = source.tile(segment, kv_head, key, count, {});
-    score_row(scaled.data(), shape.dim, tile, scratch.data());
+    score_row(packed.data(), shape.dim, tile, scratch.data());
     std::copy_n(scratch.data(), count, row.scores.data() + key);
     const int32_t visible[1] = {count};
-    fold_tile(scaled.data(), shape.dim, 1, visible, tile, tile, chunk, scratch.data());
+    fold_tile(packed.data(), shape.dim, 1, visible, tile, {}, key % kChunkKeys == 0, chunk,
+              scratch.data());
     if (key + count == keys || (key + kTileKeys) % kChunkKeys == 0) {
       merge_chunk(chunk, 1, key < kChunkKeys, total);
     }

@@ -19,7 +19,7 @@
 namespace regard {
 namespace {
 
-constexpr int64_t kMostTaskRows = 4 * kFoldRows;
+constexpr int64_t kMostTaskRows = 8 * kFoldRows;
 
 struct Task {
   int32_t segment;
@@ -65,16 +65,18 @@ struct AttentionPlan::Parts {
     FoldState chunk;
     RowState running;
     TileScratch tile, staged;
+    const float** q_rows;
     float** out_rows;
     float** lse_rows;
     int32_t* visible;
   };
+  int64_t packed_rows() const { return round_up(task_rows, kFoldRows / 4); }
   int64_t scratch_bytes() const {
     const int64_t padded = round_up(task_rows, 16);
-    const int64_t numbers = padded * shape.dim + kFoldRows * kTileKeys + 512 +
+    const int64_t numbers = packed_rows() * shape.dim + kFoldRows * kTileKeys + 512 +
                             padded * (1 + 16 + columns) + padded * (2 + columns) +
                             2 * (kTileKeys * shape.dim + kTileKeys * columns) + 16 * 16;
-    return round_up(numbers * 4 + padded * (2 * 8 + 4), 64) + 64 * 16;
+    return round_up(numbers * 4 + padded * (3 * 8 + 4), 64) + 64 * 16;
   }
   Scratch scratch(int slot) const {
     std::byte* at = workspace.data() + slot * scratch_bytes();
@@ -86,12 +88,13 @@ struct AttentionPlan::Parts {
     const auto floats = [&](int64_t count) { return reinterpret_cast<float*>(take(count * 4)); };
     const int64_t padded = round_up(task_rows, 16);
     Scratch s;
-    s.q = floats(padded * shape.dim);
+    s.q = floats(packed_rows() * shape.dim);
     s.scores = floats(kFoldRows * kTileKeys + 512);
     s.chunk = {floats(padded), floats(padded * 16), floats(padded * columns), columns};
     s.running = {floats(padded), floats(padded), floats(padded * columns), columns};
     s.tile = {floats(kTileKeys * shape.dim), floats(kTileKeys * columns)};
     s.staged = {floats(kTileKeys * shape.dim), floats(kTileKeys * columns)};
+    s.q_rows = reinterpret_cast<const float**>(take(padded * 8));
     s.out_rows = reinterpret_cast<float**>(take(padded * 8));
     s.lse_rows = reinterpret_cast<float**>(take(padded * 8));
     s.visible = reinterpret_cast<int32_t*>(take(padded * 4));
@@ -117,9 +120,10 @@ struct AttentionPlan::Parts {
   }
 
   void cut();
+  void see(const Segment& segment, int64_t first_row, int count, int64_t key, int keys,
+           int32_t* visible) const;
   void run_task(const Task& task, const KeySource& source, const Scratch& scratch,
                 View<const float, 3> q, View<float, 3> out, View<float, 2> lse);
-  void finish(const Task& task, const Scratch& scratch, View<float, 3> out, View<float, 2> lse);
 };
 
 // Chooses the rows of a task and whether chunks are shared out; then lists the tasks, the longest
@@ -264,81 +268,116 @@ std::string AttentionPlan::explain() const {
   return text;
 }
 
-void AttentionPlan::Parts::finish(const Task& task, const Scratch& scratch, View<float, 3> out,
-                                  View<float, 2> lse) {
-  const Segment& segment = segments[task.segment];
-  for (int r = 0; r < task.rows; ++r) {
-    const int64_t row = task.first_row + r;
-    const int64_t token = segment.first_row + row / group,
-                  head = task.kv_head * group + row % group;
-    scratch.out_rows[r] = &out(token, head, 0);
-    if (lse.data != nullptr) scratch.lse_rows[r] = &lse(token, head);
+// How many of the tile's keys [key, key + keys) each row of a fold may use.
+void AttentionPlan::Parts::see(const Segment& segment, int64_t first_row, int count, int64_t key,
+                               int keys, int32_t* visible) const {
+  if (limit(segment, first_row) >= key + keys) {
+    std::fill_n(visible, count, keys);
+    return;
   }
-  finish_rows(scratch.running, task.rows, shape.dim_v, scratch.out_rows, out.strides[2],
-              lse.data != nullptr ? scratch.lse_rows : nullptr);
+  for (int r = 0; r < count; ++r) {
+    visible[r] =
+        static_cast<int32_t>(std::clamp<int64_t>(limit(segment, first_row + r) - key, 0, keys));
+  }
 }
 
 void AttentionPlan::Parts::run_task(const Task& task, const KeySource& source,
                                     const Scratch& scratch, View<const float, 3> q,
                                     View<float, 3> out, View<float, 2> lse) {
   const Segment& segment = segments[task.segment];
+  int64_t token = segment.first_row + task.first_row / group, member = task.first_row % group;
   for (int r = 0; r < task.rows; ++r) {
-    const int64_t row = task.first_row + r;
-    scale_query(&q(segment.first_row + row / group, task.kv_head * group + row % group, 0),
-                q.strides[2], shape.dim, scale, scratch.q + r * shape.dim);
+    const int64_t head = task.kv_head * group + member;
+    scratch.q_rows[r] = &q(token, head, 0);
+    scratch.out_rows[r] = &out(token, head, 0);
+    if (lse.data != nullptr) scratch.lse_rows[r] = &lse(token, head);
+    if (++member == group) member = 0, ++token;
   }
   const int64_t most = limit(segment, task.first_row + task.rows - 1);
-  const int64_t last = task.end_chunk * int64_t{kChunkKeys};
+  const int64_t end = std::min(most, task.end_chunk * int64_t{kChunkKeys});
+  const bool few = task.rows < kStageFrom;
+  const int folds = (task.rows + kFoldRows - 1) / kFoldRows;
+  const auto tile_at = [&](int64_t first) {
+    return source.tile(segment, task.kv_head, first,
+                       static_cast<int>(std::min<int64_t>(kTileKeys, end - first)), scratch.tile);
+  };
+  const auto finish = [&](int row, int count, const RowState& state) {
+    finish_rows(state, count, shape.dim_v, scratch.out_rows + row, out.strides[2],
+                lse.data != nullptr ? scratch.lse_rows + row : nullptr);
+  };
   if (task.first_chunk >= task.end_chunk) {  // no key at all: the empty state
     clear_state(scratch.chunk, task.rows);
     merge_chunk(scratch.chunk, task.rows, true, scratch.running);
+    finish(0, task.rows, scratch.running);
   }
+  bool packed = false;
   for (int64_t chunk = task.first_chunk; chunk < task.end_chunk; ++chunk) {
-    clear_state(scratch.chunk, task.rows);
-    const int64_t end = std::min<int64_t>((chunk + 1) * kChunkKeys, most);
-    for (int64_t key = chunk * kChunkKeys; key < end; key += kTileKeys) {
-      const auto tile_at = [&](int64_t first) {
-        const int64_t keys = std::min<int64_t>(kTileKeys, std::min(last, most) - first);
-        return source.tile(segment, task.kv_head, first, static_cast<int>(keys), scratch.tile);
-      };
-      // Few rows wait for memory: the first tile is asked for at once, the others while the one
-      // before is folded.
-      const bool waits = task.rows < kStageFrom && source.in_place();
+    const int64_t chunk_end = std::min((chunk + 1) * kChunkKeys, end);
+    const RowState into =
+        task.join < 0
+            ? scratch.running
+            // Merging is not associative to the bit: each chunk is kept until its turn.
+            : partial(task.partial + (chunk - task.first_chunk) * task.rows * (2 + columns),
+                      task.rows);
+    const bool first = task.join >= 0 || chunk == task.first_chunk;
+    // The first chunk's o is folded where it is to stay.
+    FoldState state = scratch.chunk;
+    if (first) state.o = into.o;
+    const auto fold_at = [&](int row) {
+      return FoldState{state.m + row, state.l + 16 * row, state.o + row * columns, columns};
+    };
+    for (int64_t key = chunk * kChunkKeys; key < chunk_end; key += kTileKeys) {
       KeyTile tile = tile_at(key);
       const int keys = tile.keys;
-      if (waits && key == task.first_chunk * kChunkKeys) prefetch_tile(tile, shape.dim, columns);
-      const KeyTile next =
-          waits && key + kTileKeys < std::min(last, most) ? tile_at(key + kTileKeys) : tile;
-      if (task.rows >= kStageFrom) {
+      // Few rows wait for memory: the first tile is asked for at once, the others while the one
+      // before is folded. Many rows share the asking among their folds.
+      KeyTile next;
+      const bool has_next = source.in_place() && key + kTileKeys < end;
+      if (has_next) next = tile_at(key + kTileKeys);
+      if (few && source.in_place() && key == task.first_chunk * kChunkKeys) {
+        prefetch_tile(tile, shape.dim, columns);
+      }
+      if (!few) {
         tile = stage_tile(tile, shape.dim, columns, scratch.staged.panels, scratch.staged.values);
       }
-      for (int row = 0; row < task.rows; row += kFoldRows) {
+      for (int row = 0, fold = 0; row < task.rows; row += kFoldRows, ++fold) {
         const int count = std::min<int>(kFoldRows, task.rows - row);
-        bool any = false;
-        for (int r = 0; r < count; ++r) {
-          scratch.visible[r] = static_cast<int32_t>(
-              std::clamp<int64_t>(limit(segment, task.first_row + row + r) - key, 0, keys));
-          any |= scratch.visible[r] > 0;
+        const RowState total{into.m + row, into.l + row, into.o + row * columns, columns};
+        const bool begins = key == chunk * kChunkKeys;
+        if (!packed) {
+          pack_queries(scratch.q_rows + row, q.strides[2], count, shape.dim, scale,
+                       scratch.q + row * shape.dim);
         }
-        if (!any) continue;
-        const FoldState state{scratch.chunk.m + row, scratch.chunk.l + 16 * row,
-                              scratch.chunk.o + row * columns, columns};
-        fold_tile(scratch.q + row * shape.dim, shape.dim, count, scratch.visible, tile, next, state,
-                  scratch.scores);
+        const int64_t row_end = std::min(limit(segment, task.first_row + row + count - 1), end);
+        if (key >= row_end) {  // these rows are done, or see nothing at all
+          if (first && begins) {
+            clear_state(fold_at(row), count);
+            merge_chunk(fold_at(row), count, true, total);
+            if (task.join < 0) finish(row, count, total);
+          }
+          continue;
+        }
+        see(segment, task.first_row + row, count, key, keys, scratch.visible);
+        Ahead ahead;
+        if (has_next) ahead = {&next, fold, folds};
+        if (!packed && row + 2 * kFoldRows <= task.rows) {
+          ahead.rows = reinterpret_cast<const void* const*>(scratch.q_rows + row + kFoldRows);
+          ahead.row_bytes = shape.dim * static_cast<int64_t>(sizeof(float));
+        } else if (key + kTileKeys >= row_end) {
+          ahead.rows = reinterpret_cast<const void* const*>(scratch.out_rows + row);
+          ahead.row_bytes = shape.dim_v * static_cast<int64_t>(sizeof(float));
+        }
+        fold_tile(scratch.q + row * shape.dim, shape.dim, count, scratch.visible, tile, ahead,
+                  begins, fold_at(row), scratch.scores);
+        if (key + kTileKeys < std::min(chunk_end, row_end)) continue;
+        // The chunk is complete, and its state is still in the first cache.
+        merge_chunk(fold_at(row), count, first, total);
+        if (task.join < 0 && key + kTileKeys >= row_end) finish(row, count, total);
       }
-    }
-    if (task.join < 0) {
-      merge_chunk(scratch.chunk, task.rows, chunk == task.first_chunk, scratch.running);
-    } else {  // merging is not associative to the bit: each chunk is kept until its turn
-      const int64_t numbers = task.rows * (2 + columns);
-      merge_chunk(scratch.chunk, task.rows, true,
-                  partial(task.partial + (chunk - task.first_chunk) * numbers, task.rows));
+      packed = true;
     }
   }
-  if (task.join < 0) {
-    finish(task, scratch, out, lse);
-    return;
-  }
+  if (task.join < 0) return;
   const Join& join = joins[task.join];
   if (pending[task.join].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   for (int64_t part = 0; part < join.chunks; ++part) {
@@ -346,7 +385,7 @@ void AttentionPlan::Parts::run_task(const Task& task, const KeySource& source,
         partial(join.first_partial + part * task.rows * (2 + columns), task.rows);
     merge_state(chunk, task.rows, part == 0, scratch.running);
   }
-  finish(task, scratch, out, lse);
+  finish(0, task.rows, scratch.running);
 }
 
 void AttentionPlan::run(const KeySource& source, View<const float, 3> q, View<float, 3> out,

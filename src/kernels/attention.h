@@ -1,7 +1,7 @@
 // Attention on tiles: a block of query rows folds one tile of 128 keys after another into an
 // online softmax state. Numbers in, numbers out; which rows, keys and pages is the operator's work.
 //
-//   q  the scaled queries, [rows, dim]        s  scores, then p = exp(s - m), [rows, 128]
+//   q  the scaled queries, packed             s  scores, then p = exp(s - m), [rows, 128]
 //   m  the largest score so far               l  Σ p, in 16 partial sums (lane = key mod 16)
 //   o  Σ p v, [rows, columns]                 empty: m = -inf, l = 0, o = 0
 //
@@ -36,6 +36,15 @@ struct KeyTile {
   uint8_t special = 0;  // bit p: panel p may hold a value that is NaN or infinite
 };
 
+// What a fold asks memory for while it computes, so that nobody waits for it later.
+struct Ahead {
+  const KeyTile* tile = nullptr;  // the next one; null: none
+  int part = 0, parts = 1;        // which part of it; rows < kStageFrom ask for all
+  const void* const* rows =
+      nullptr;  // null, or for each row an address whose row_bytes are asked for
+  int64_t row_bytes = 0;
+};
+
 // State of a row block. Arrays cover rows rounded up to 16.
 struct FoldState {
   float* m;         // [rows]
@@ -47,12 +56,12 @@ struct FoldState {
 // Empties the state of rows rows.
 void clear_state(const FoldState& state, int rows) noexcept;
 
-// Folds one tile into the state; next is asked for meanwhile if rows < kStageFrom, and may be the
-// tile itself. q [rows, dim] dense. visible[r]: row r may use the tile's keys
-// 0 .. visible[r] - 1. scores: scratch of rows * 128 + 512 numbers. rows <= kFoldRows, and
-// rows < kStageFrom unless the tile is of f32.
+// Folds one tile into the state; fresh: into an empty state, whatever the memory holds.
+// q: pack_queries' rows. visible[r]: row r may use the tile's keys 0 .. visible[r] - 1. scores:
+// scratch of rows * 128 + 512 numbers. rows <= kFoldRows, and rows < kStageFrom unless the tile is
+// a staged one.
 void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible, const KeyTile& tile,
-               const KeyTile& next, const FoldState& state, float* scores) noexcept;
+               const Ahead& ahead, bool fresh, const FoldState& state, float* scores) noexcept;
 
 // Asks for a whole tile at once: the first one, which no other goes before.
 void prefetch_tile(const KeyTile& tile, int64_t dim, int64_t columns) noexcept;
@@ -65,7 +74,8 @@ struct RowState {
   int64_t columns;
 };
 
-// into = into ⊕ chunk, the later keys on the right. first: into is empty, and becomes the chunk.
+// into = into ⊕ chunk, the later keys on the right. first: into is empty, and becomes the chunk,
+// whose o may already lie there.
 void merge_chunk(const FoldState& chunk, int rows, bool first, const RowState& into) noexcept;
 // The same for a stored chunk: a split-key worker's result.
 void merge_state(const RowState& chunk, int rows, bool first, const RowState& into) noexcept;
@@ -75,14 +85,15 @@ void merge_state(const RowState& chunk, int rows, bool first, const RowState& in
 void finish_rows(const RowState& state, int rows, int64_t dim_v, float* const* out_of_row,
                  int64_t out_step, float* const* lse_of_row) noexcept;
 
-// Scores of one row against the first tile.keys keys: the same chain as fold_tile's. out [128].
+// Scores of one packed row against the tile's keys: the same chain as fold_tile's. out [128].
 void score_row(const float* q, int64_t dim, const KeyTile& tile, float* out) noexcept;
 // weights[j] = exp(scores[j] - m) / l, n numbers.
 void weigh_row(const float* scores, int64_t n, float m, float l, float* weights) noexcept;
 
 // A tile made ready for many rows: widened to f32, and values laid out as [columns / 16][128][16],
 // so that a pair of columns is contiguous and stays in the first cache (strided, 512-byte rows
-// share an eighth of its sets). panels: [8][dim][16]. Only the tile's own keys are touched.
+// share an eighth of its sets; of 256 bytes and less they do no harm and stay where they are).
+// panels: [8][dim][16]. Only the tile's own keys are touched.
 KeyTile stage_tile(const KeyTile& tile, int64_t dim, int64_t columns, float* panels,
                    float* values) noexcept;
 
@@ -94,7 +105,10 @@ void pack_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t di
 bool pack_values(const float* row, int64_t step, int64_t dim_v, int64_t columns, DType dtype,
                  void* out) noexcept;
 
-// q · scale, rounded once, into a dense row.
-void scale_query(const float* row, int64_t step, int64_t dim, float scale, float* out) noexcept;
+// count rows of q, each number times scale, rounded once, packed for fold_tile: groups of as many
+// rows as the target's tile is tall, each [dim][rows]. out: count rounded up to a multiple of
+// kFoldRows / 4, times dim.
+void pack_queries(const float* const* rows, int64_t step, int count, int64_t dim, float scale,
+                  float* out) noexcept;
 
 }  // namespace regard

@@ -39,32 +39,28 @@ HWY_ATTR void with_rows(int rows, int columns, const Work& work) {
   }
 }
 
-// The tallest group of rows against numbers of type T: 16-bit ones meet few rows only.
-template <class T>
-constexpr int kMostRows = sizeof(T) == 4 || kMaxTileRows < kStageFrom ? kMaxTileRows
-                                                                      : kStageFrom - 1;
-
 // s = q kᵀ for a group of rows and a range of panels.
-template <class T>
+template <class T, bool kFew, bool kAsks = kFew>
 struct ScoreWork {
   const float* q;
   int64_t dim;
   const void* const* panels;
-  const void* const* ahead;  // the same panels of the next tile
   float* scores;
+  const void* const* ahead = nullptr;  // what to ask for: few rows for each panel, many once
+  int64_t ahead_step = 0;              // bytes, with each number of a key
 
   template <int kRows, int kColumns>
   HWY_ATTR void run(int first) const {
-    constexpr bool kAhead = kRows < kStageFrom;
+    constexpr int kAhead = kFew ? kColumns : kAsks ? 1 : 0;
     Stored<T, kColumns, kAhead> keys;
     keys.step = kPanelKeys;
-    for (int j = 0; j < kColumns; ++j) {
-      keys.base[j] = static_cast<const T*>(panels[first + j]);
-      if constexpr (kAhead) keys.ahead[j] = static_cast<const T*>(ahead[first + j]);
-    }
+    keys.ahead_step = ahead_step;
+    for (int j = 0; j < kColumns; ++j) keys.base[j] = static_cast<const T*>(panels[first + j]);
+    for (int j = 0; j < kAhead; ++j)
+      keys.ahead[j] = static_cast<const std::byte*>(ahead[first + j]);
     Accumulators<kRows, kColumns> s;
     clear(s);
-    multiply_add(q, dim, keys, 0, dim, s);
+    multiply_add(Columns<kMaxTileRows>{q}, keys, dim, s);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
@@ -80,18 +76,18 @@ template <class T>
 struct Run {
   const T* values;
   const T* ahead;  // the same keys of the next tile
-  int first;
   int count;
 };
 
-// o = o · shrink + p v for a group of rows and a range of columns.
+// o = o · shrink + p v for a group of rows and a range of columns; fresh: o = p v.
 template <class T>
 struct ValueWork {
   const float* p;
   const Run<T>* runs;
-  int run_count;
+  int keys;
   int64_t value_step;
   int64_t column_step;
+  bool fresh;
   const float* shrink;
   float* o;
   int64_t o_step;
@@ -99,44 +95,63 @@ struct ValueWork {
 
   template <int kRows, int kColumns>
   HWY_ATTR void run(int offset) const {
+    constexpr int kAhead = kRows < kStageFrom ? kColumns : 0;
     const int first = column + offset;
     Accumulators<kRows, kColumns> sum;
     float* const at = o + first * 16;
+    if (fresh) {
+      clear(sum);
+    } else {
+      const float* from = at;
 #pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-      const F32x16 factor = broadcast(shrink[r]);
+      for (int r = 0; r < kRows; ++r, from += o_step) {
+        const F32x16 factor = broadcast(shrink[r]);
 #pragma GCC unroll 8
-      for (int j = 0; j < kColumns; ++j) {
-        sum.at[r][j] = mul(load(at + r * o_step + 16 * j), factor);
+        for (int j = 0; j < kColumns; ++j) sum.at[r][j] = mul(load(from + 16 * j), factor);
       }
     }
-    for (int i = 0; i < run_count; ++i) {
-      constexpr bool kAhead = kRows < kStageFrom;
+    const Run<T>* run = runs;
+    for (int key = 0; key < keys; key += run->count, ++run) {
       Stored<T, kColumns, kAhead> values;
       values.step = value_step;
+      values.ahead_step = value_step * static_cast<int64_t>(sizeof(T));
       for (int j = 0; j < kColumns; ++j) {
-        values.base[j] = runs[i].values + (first + j) * column_step;
-        if constexpr (kAhead) values.ahead[j] = runs[i].ahead + (first + j) * column_step;
+        values.base[j] = run->values + (first + j) * column_step;
+        if (kAhead > 0) {
+          values.ahead[j] =
+              reinterpret_cast<const std::byte*>(run->ahead + (first + j) * column_step);
+        }
       }
-      multiply_add(p + runs[i].first, kTileKeys, values, 0, runs[i].count, sum);
+      multiply_add(Rows{p + key, kTileKeys}, values,
+                   keys - key < run->count ? keys - key : run->count, sum);
     }
+    float* to = at;
 #pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
+    for (int r = 0; r < kRows; ++r, to += o_step) {
 #pragma GCC unroll 8
-      for (int j = 0; j < kColumns; ++j) store(sum.at[r][j], at + r * o_step + 16 * j);
+      for (int j = 0; j < kColumns; ++j) store(sum.at[r][j], to + 16 * j);
     }
   }
 };
 
-int largest(const int32_t* visible, int rows) {
-  int most = 0;
-  for (int r = 0; r < rows; ++r) most = visible[r] > most ? visible[r] : most;
-  return most;
-}
-int smallest(const int32_t* visible, int rows) {
-  int least = kTileKeys;
-  for (int r = 0; r < rows; ++r) least = visible[r] < least ? visible[r] : least;
-  return least;
+// A group of rows that go through the tile together, and how many keys they see.
+struct Group {
+  int row, height;
+  int most, least;
+};
+constexpr int kMostGroups = (kFoldRows + kMaxTileRows - 1) / kMaxTileRows;
+
+int group_rows(int rows, const int32_t* visible, Group* groups) {
+  int count = 0;
+  for (int row = 0; row < rows; row += kMaxTileRows) {
+    Group& group = groups[count++];
+    group = {row, rows - row < kMaxTileRows ? rows - row : kMaxTileRows, 0, kTileKeys};
+    for (int r = row; r < row + group.height; ++r) {
+      group.most = visible[r] > group.most ? visible[r] : group.most;
+      group.least = visible[r] < group.least ? visible[r] : group.least;
+    }
+  }
+  return count;
 }
 constexpr int panels_of(int keys) { return (keys + kPanelKeys - 1) / kPanelKeys; }
 
@@ -147,28 +162,61 @@ void look_ahead(const void* const* here, const void* const* next, int count, int
 }
 
 template <class T>
-HWY_ATTR void score_rows(const float* q, int64_t dim, int rows, const int32_t* visible,
-                         const KeyTile& tile, const KeyTile& next, float* scores) {
-  const void* ahead[kTilePanels];
-  look_ahead(tile.keys_of_panel, next.keys_of_panel, panels_of(tile.keys), panels_of(next.keys),
-             ahead);
-  // Panels outside, row groups inside: a pair of panels stays in the first cache.
-  constexpr int kStep = columns_for(kMaxTileRows);
-  if (rows <= kMostRows<T>) {
-    const int panels = panels_of(largest(visible, rows));
-    with_rows<kMostRows<T>>(rows, panels, ScoreWork<T>{q, dim, tile.keys_of_panel, ahead, scores});
+HWY_ATTR void score_rows(const float* q, int64_t dim, int rows, const Group* groups, int count,
+                         const KeyTile& tile, const Ahead& ahead, float* scores) {
+  if (rows < kStageFrom) {
+    // Few rows: one group against all its panels, and the next tile's keys come meanwhile.
+    const KeyTile& next = ahead.tile != nullptr ? *ahead.tile : tile;
+    const void* places[kTilePanels];
+    look_ahead(tile.keys_of_panel, next.keys_of_panel, panels_of(tile.keys), panels_of(next.keys),
+               places);
+    for (int g = 0; g < count; ++g) {
+      with_rows<(kMaxTileRows < kStageFrom ? kMaxTileRows : kStageFrom - 1)>(
+          groups[g].height, panels_of(groups[g].most),
+          ScoreWork<T, true>{q + groups[g].row * dim, dim, tile.keys_of_panel,
+                             scores + groups[g].row * kTileKeys, places,
+                             kPanelKeys * static_cast<int64_t>(sizeof(T))});
+    }
     return;
   }
-  const int panels = panels_of(largest(visible, rows));
-  for (int panel = 0; panel < panels; panel += kStep) {
-    for (int row = 0; row < rows; row += kMaxTileRows) {
-      const int height = rows - row < kMaxTileRows ? rows - row : kMaxTileRows;
-      const int needed = panels_of(largest(visible + row, height)) - panel;
-      if (needed <= 0) continue;
-      with_rows<kMostRows<T>>(
-          height, needed < kStep ? needed : kStep,
-          ScoreWork<T>{q + row * dim, dim, tile.keys_of_panel + panel, ahead + panel,
-                       scores + row * kTileKeys + panel * kPanelKeys});
+  if constexpr (sizeof(T) == sizeof(float)) {  // 16-bit tiles are staged for many rows
+    // Panels outside, row groups inside: a pair of panels stays in the first cache. Meanwhile this
+    // fold's part of the next tile's panels is asked for, a line with each step, spread evenly.
+    constexpr int kStep = columns_for(kMaxTileRows);
+    constexpr int kNextPanels = 2 * kTilePanels;  // of keys, then of values
+    const bool asks = ahead.tile != nullptr && ahead.tile->keys == kTileKeys;
+    const int panels = panels_of(tile.keys);
+    const int first_asked = kNextPanels * ahead.part / ahead.parts;
+    const int asked = kNextPanels * (ahead.part + 1) / ahead.parts - first_asked;
+    const int slots = (panels + kStep - 1) / kStep * count;
+    int slot = 0;
+    for (int panel = 0; panel < panels; panel += kStep) {
+      for (int g = 0; g < count; ++g, ++slot) {
+        const Group& group = groups[g];
+        const int needed = panels_of(group.most) - panel;
+        if (needed <= 0) continue;
+        const float* const rows_of_q = q + group.row * dim;
+        const void* const* const keys = tile.keys_of_panel + panel;
+        float* const out = scores + group.row * kTileKeys + panel * kPanelKeys;
+        const int ask = slot * asked / slots;
+        if (asks && ask != (slot + 1) * asked / slots && needed >= kStep &&
+            group.height == kMaxTileRows) {
+          const int place = first_asked + ask;
+          const bool of_keys = place < kTilePanels;
+          ScoreWork<T, false, true>{
+              rows_of_q,
+              dim,
+              keys,
+              out,
+              of_keys ? ahead.tile->keys_of_panel + place
+                      : ahead.tile->values_of_panel + (place - kTilePanels),
+              row_bytes(of_keys ? ahead.tile->k_dtype : ahead.tile->v_dtype, kPanelKeys)}
+              .template run<kMaxTileRows, kStep>(0);
+        } else {
+          with_rows<kMaxTileRows>(group.height, needed < kStep ? needed : kStep,
+                                  ScoreWork<T, false>{rows_of_q, dim, keys, out});
+        }
+      }
     }
   }
 }
@@ -228,16 +276,17 @@ HWY_INLINE HWY_ATTR void exponentiate_row(float* scores, int visible, int panels
 }
 
 // Raises m to the tile's maximum, 16 rows at a time; s becomes p; shrink = exp(m before - m now).
-HWY_ATTR void soften(float* scores, int rows, const int32_t* visible, const FoldState& state,
+HWY_ATTR void soften(float* scores, int rows, const int32_t* visible, const Group* groups,
+                     int count, const Ahead& ahead, bool fresh, const FoldState& state,
                      float* shrink, float* used) {
   for (int row = 0; row < rows; row += 16) {
-    const int count = rows - row < 16 ? rows - row : 16;
+    const int height = rows - row < 16 ? rows - row : 16;
     alignas(64) float tile_max[16];
-    if (kParts == 1 && count > 4) {
+    if (kParts == 1 && height > 4) {
       alignas(64) float lanes[16 * 16], columns[16 * 16];
       for (int r = 0; r < 16; ++r) {
-        store(r < count ? row_maximum(scores + (row + r) * kTileKeys, visible[row + r])
-                        : broadcast(kNone),
+        store(r < height ? row_maximum(scores + (row + r) * kTileKeys, visible[row + r])
+                         : broadcast(kNone),
               lanes + 16 * r);
       }
       transpose16(lanes, 16, columns, 16);
@@ -247,12 +296,12 @@ HWY_ATTR void soften(float* scores, int rows, const int32_t* visible, const Fold
       store(max(max(most[0], most[1]), max(most[2], most[3])), tile_max);
     } else {
       for (int r = 0; r < 16; ++r) {
-        tile_max[r] = r < count
+        tile_max[r] = r < height
                           ? max_lanes(row_maximum(scores + (row + r) * kTileKeys, visible[row + r]))
                           : kNone;
       }
     }
-    const F32x16 before = load(state.m + row);
+    const F32x16 before = fresh ? broadcast(kNone) : load(state.m + row);
     const F32x16 now = max(before, load(tile_max));
     // With no key so far every difference would be NaN; 0 keeps exp(-inf - 0) = 0.
     const F32x16 base = select(equal(now, broadcast(kNone)), zero(), now);
@@ -260,62 +309,67 @@ HWY_ATTR void soften(float* scores, int rows, const int32_t* visible, const Fold
     store(base, used + row);
     store(exp_nonpositive(sub(before, base)), shrink + row);
   }
-  for (int group = 0; group < rows; group += kMaxTileRows) {
-    const int height = rows - group < kMaxTileRows ? rows - group : kMaxTileRows;
-    const int panels = panels_of(largest(visible + group, height));
-    for (int r = group; r < group + height; ++r) {
-      exponentiate_row(scores + r * kTileKeys, visible[r], panels, used[r], shrink[r],
-                       state.l + 16 * r);
+  for (int g = 0; g < count; ++g) {
+    const int panels = panels_of(groups[g].most);
+    for (int r = groups[g].row; r < groups[g].row + groups[g].height; ++r) {
+      float* const l = state.l + 16 * r;
+      if (fresh) store(zero(), l);
+      exponentiate_row(scores + r * kTileKeys, visible[r], panels, used[r], shrink[r], l);
+      if (ahead.rows == nullptr) continue;
+      const std::byte* const row = static_cast<const std::byte*>(ahead.rows[r]);
+      for (int64_t at = 0; at < ahead.row_bytes; at += 64) __builtin_prefetch(row + at, 0, 2);
     }
   }
 }
 
-// The tile's values as runs of contiguous rows, keys [0, keys), as far as the rows to look ahead
-// at are contiguous too.
+// The tile's values as runs of contiguous rows, as far as the rows to look ahead at are contiguous
+// too.
 template <class T>
-int find_runs(const KeyTile& tile, const KeyTile& next, int keys, Run<T>* runs) {
+void find_runs(const KeyTile& tile, const KeyTile& next, Run<T>* runs) {
   const void* places[kTilePanels];
-  const int panels = panels_of(keys);
+  const int panels = panels_of(tile.keys);
   look_ahead(tile.values_of_panel, next.values_of_panel, panels, panels_of(next.keys), places);
   int count = 0;
-  for (int first = 0; first < keys; first += kPanelKeys) {
+  for (int first = 0; first < tile.keys; first += kPanelKeys) {
     const T* values = static_cast<const T*>(tile.values_of_panel[first / kPanelKeys]);
     const T* ahead = static_cast<const T*>(places[first / kPanelKeys]);
-    const int size = keys - first < kPanelKeys ? keys - first : kPanelKeys;
+    const int size = tile.keys - first < kPanelKeys ? tile.keys - first : kPanelKeys;
     Run<T>* const last = runs + count - 1;
     if (count > 0 && last->values + last->count * tile.value_step == values &&
         last->ahead + last->count * tile.value_step == ahead) {
       last->count += size;
     } else {
-      runs[count++] = {values, ahead, first, size};
+      runs[count++] = {values, ahead, size};
     }
   }
-  return count;
 }
 
 template <class T>
-HWY_ATTR void add_values(const float* p, int rows, const int32_t* visible, const KeyTile& tile,
-                         const KeyTile& next, const float* shrink, const FoldState& state) {
+HWY_ATTR void add_values(const float* p, int rows, const int32_t* visible, const Group* groups,
+                         int count, const KeyTile& tile, const Ahead& ahead, bool fresh,
+                         const float* shrink, const FoldState& state) {
+  constexpr int kTallest =
+      sizeof(T) == sizeof(float) || kMaxTileRows < kStageFrom ? kMaxTileRows : kStageFrom - 1;
   const int columns = static_cast<int>(state.columns / 16);
+  const bool few = rows < kStageFrom;
+  Run<T> runs[kTilePanels];
+  find_runs(tile, few && ahead.tile != nullptr ? *ahead.tile : tile, runs);
   // Columns outside, row groups inside: with many rows a pair of columns stays in the first cache.
   const int step = rows <= kMaxTileRows ? columns : kTileBudget / kMaxTileRows;
   for (int column = 0; column < columns; column += step) {
     const int width = columns - column < step ? columns - column : step;
-    for (int row = 0; row < rows; row += kMaxTileRows) {
-      const int height = rows - row < kMaxTileRows ? rows - row : kMaxTileRows;
-      const int most = largest(visible + row, height);
-      const int least = smallest(visible + row, height);
+    for (int g = 0; g < count; ++g) {
+      const Group& group = groups[g];
       // Rows that see fewer keys multiply the others by p = 0, which a NaN or infinity would spoil:
       // then each row walks its own keys only.
-      const unsigned beyond = (1u << panels_of(most)) - (1u << (least / kPanelKeys));
-      const bool together = most == least || (tile.special & beyond) == 0;
-      for (int r = row; r < row + height; r += together ? height : 1) {
-        Run<T> runs[kTilePanels];
-        const int run_count = find_runs(tile, next, together ? most : visible[r], runs);
-        with_rows<kMostRows<T>>(
-            together ? height : 1, width,
-            ValueWork<T>{p + r * kTileKeys, runs, run_count, tile.value_step, tile.column_step,
-                         shrink + r, state.o + r * state.columns, state.columns, column});
+      const unsigned beyond = (1u << panels_of(group.most)) - (1u << (group.least / kPanelKeys));
+      const bool together = group.most == group.least || (tile.special & beyond) == 0;
+      for (int r = group.row; r < group.row + group.height; r += together ? group.height : 1) {
+        with_rows<kTallest>(
+            together ? group.height : 1, width,
+            ValueWork<T>{p + r * kTileKeys, runs, together ? group.most : visible[r],
+                         tile.value_step, tile.column_step, fresh, shrink + r,
+                         state.o + r * state.columns, state.columns, column});
       }
     }
   }
@@ -324,22 +378,25 @@ HWY_ATTR void add_values(const float* p, int rows, const int32_t* visible, const
 }  // namespace
 
 HWY_ATTR void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible,
-                        const KeyTile& tile, const KeyTile& next, const FoldState& state,
+                        const KeyTile& tile, const Ahead& ahead, bool fresh, const FoldState& state,
                         float* scores) {
   alignas(64) float shrink[kFoldRows], used[kFoldRows];
+  Group groups[kMostGroups];
+  const int count = group_rows(rows, visible, groups);
   with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
-    score_rows<decltype(t)>(q, dim, rows, visible, tile, next, scores);
+    score_rows<decltype(t)>(q, dim, rows, groups, count, tile, ahead, scores);
   });
-  soften(scores, rows, visible, state, shrink, used);
+  soften(scores, rows, visible, groups, count, ahead, fresh, state, shrink, used);
   with_dtype(tile.v_dtype, [&](auto t) HWY_ATTR {
-    add_values<decltype(t)>(scores, rows, visible, tile, next, shrink, state);
+    add_values<decltype(t)>(scores, rows, visible, groups, count, tile, ahead, fresh, shrink,
+                            state);
   });
 }
 
 HWY_ATTR void score_row(const float* q, int64_t dim, const KeyTile& tile, float* out) {
-  const int32_t visible[1] = {tile.keys};
+  const Group whole{0, 1, tile.keys, tile.keys};
   with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
-    score_rows<decltype(t)>(q, dim, 1, visible, tile, tile, out);
+    score_rows<decltype(t)>(q, dim, 1, &whole, 1, tile, {}, out);
   });
 }
 
@@ -350,8 +407,8 @@ HWY_AFTER_NAMESPACE();
 namespace regard {
 
 void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible, const KeyTile& tile,
-               const KeyTile& next, const FoldState& state, float* scores) noexcept {
-  REGARD_DISPATCH(fold_tile)(q, dim, rows, visible, tile, next, state, scores);
+               const Ahead& ahead, bool fresh, const FoldState& state, float* scores) noexcept {
+  REGARD_DISPATCH(fold_tile)(q, dim, rows, visible, tile, ahead, fresh, state, scores);
 }
 
 void score_row(const float* q, int64_t dim, const KeyTile& tile, float* out) noexcept {

@@ -27,8 +27,10 @@ HWY_ATTR void merge_rows(const float* m, const float* l, bool lanes, const float
     if (first) {
       std::memcpy(into.m + row, m + row, static_cast<std::size_t>(count) * sizeof(float));
       std::memcpy(into.l + row, sums, static_cast<std::size_t>(count) * sizeof(float));
-      std::memcpy(into.o + row * columns, o + row * columns,
-                  static_cast<std::size_t>(count * columns) * sizeof(float));
+      if (into.o != o) {
+        std::memcpy(into.o + row * columns, o + row * columns,
+                    static_cast<std::size_t>(count * columns) * sizeof(float));
+      }
       continue;
     }
     const F32x16 old_m = load_first(into.m + row, count), new_m = load_first(m + row, count);
@@ -171,13 +173,29 @@ HWY_ATTR bool pack_values(const float* row, int64_t step, int64_t dim_v, int64_t
   return sum_lanes(seen) == 0.0f;
 }
 
-HWY_ATTR void scale_query(const float* row, int64_t step, int64_t dim, float scale, float* out) {
-  if (step == 1) {
+HWY_ATTR void pack_queries(const float* const* rows, int64_t step, int count, int64_t dim,
+                           float scale, float* out) {
+  const F32x16 factor = broadcast(scale);
+  for (int row = 0; row < count; row += kMaxTileRows, out += kMaxTileRows * dim) {
+    const int height = count - row < kMaxTileRows ? count - row : kMaxTileRows;
     int64_t d = 0;
-    for (; d + 16 <= dim; d += 16) store(mul(load(row + d), broadcast(scale)), out + d);
-    for (; d < dim; ++d) out[d] = row[d] * scale;
-  } else {
-    for (int64_t d = 0; d < dim; ++d) out[d] = row[d * step] * scale;
+    if (height == kMaxTileRows && step == 1) {
+      alignas(64) float block[16 * 16] = {}, turned[16 * 16];
+      for (; d + 16 <= dim; d += 16) {
+        for (int r = 0; r < height; ++r) {
+          store(mul(load(rows[row + r] + d), factor), block + 16 * r);
+        }
+        transpose16(block, 16, turned, 16);
+        for (int i = 0; i < 16; ++i) {
+          store_first(load(turned + 16 * i), out + (d + i) * kMaxTileRows, height);
+        }
+      }
+    }
+    for (; d < dim; ++d) {
+      for (int r = 0; r < height; ++r) {
+        out[d * kMaxTileRows + r] = rows[row + r][d * step] * scale;
+      }
+    }
   }
 }
 
@@ -226,6 +244,9 @@ void weigh_row(const float* scores, int64_t n, float m, float l, float* weights)
 
 KeyTile stage_tile(const KeyTile& tile, int64_t dim, int64_t columns, float* panels,
                    float* values) noexcept {
+  constexpr int64_t kFewColumns = 64;
+  const bool wide = tile.k_dtype == DType::f32 && tile.v_dtype == DType::f32;
+  if (wide && columns <= kFewColumns) return tile;
   KeyTile staged = tile;
   staged.value_step = 16;
   staged.column_step = kTileKeys * 16;
@@ -256,8 +277,9 @@ bool pack_values(const float* row, int64_t step, int64_t dim_v, int64_t columns,
   return REGARD_DISPATCH(pack_values)(row, step, dim_v, columns, dtype, out);
 }
 
-void scale_query(const float* row, int64_t step, int64_t dim, float scale, float* out) noexcept {
-  REGARD_DISPATCH(scale_query)(row, step, dim, scale, out);
+void pack_queries(const float* const* rows, int64_t step, int count, int64_t dim, float scale,
+                  float* out) noexcept {
+  REGARD_DISPATCH(pack_queries)(rows, step, count, dim, scale, out);
 }
 
 }  // namespace regard

@@ -161,7 +161,7 @@ HWY_NOINLINE void row_tile(const float* x, int64_t x_step, const float* weights,
   }
   Accumulators<kRows, kColumns> acc;
   clear(acc);
-  multiply_add(x, x_step, b, 0, count, acc);
+  multiply_add(Rows{x, x_step}, b, count, acc);
   finish(acc, to);
 }
 

@@ -36,14 +36,15 @@ REGARD_INLINE void clear(Accumulators<kRows, kColumns>& c) {
 
 // Rows of B that lie in memory, of f32, f16 or bf16: column block j starts at base[j], row k is
 // k * step numbers further. Key panels and weight panels have step 16, values their row length.
-// kAhead: while a row is read, the row at the same place of ahead[j] is asked for. Work on few rows
-// waits for memory, and its panels are too short for the machine to guess what comes next.
-template <class T, int kColumns, bool kAhead = false>
+// kAhead: with each row so many cache lines are asked for that a later call will read, ahead_step
+// bytes further on each time: panels are too short for the machine to guess what comes next.
+template <class T, int kColumns, int kAhead = 0>
 struct Stored {
   static constexpr int kGroup = 1;  // rows of B fetched together
   const T* base[kColumns];
-  const T* ahead[kAhead ? kColumns : 1];
   int64_t step;
+  const std::byte* ahead[kAhead > 0 ? kAhead : 1];
+  int64_t ahead_step;
 
   struct Group {
     F32x16 row[kColumns];
@@ -57,7 +58,7 @@ struct Stored {
 #pragma GCC unroll 8
     for (int j = 0; j < kColumns; ++j) {
       g.row[j] = load(base[j] + k * step);
-      if constexpr (kAhead) __builtin_prefetch(ahead[j] + k * step, 0, 2);
+      if (j < kAhead) __builtin_prefetch(ahead[j] + k * ahead_step, 0, 2);
     }
     return g;
   }
@@ -75,37 +76,51 @@ HWY_ATTR void with_dtype(DType dtype, Function&& function) {
   }
 }
 
-// c += A[rows][first .. last) B[first .. last): a[r * a_step + k] is A's number (r, k).
-// last - first must be a multiple of B's group.
-template <int kRows, int kColumns, class B>
-REGARD_INLINE void multiply_add(const float* HWY_RESTRICT a, int64_t a_step, const B& b,
-                                int64_t first, int64_t last, Accumulators<kRows, kColumns>& c) {
-#pragma GCC unroll 4
-  for (int64_t k = first; k < last; k += B::kGroup) {
-    const typename B::Group rows_of_b = b.group(k);
-    multiply_add_group(a + k, a_step, rows_of_b, c, std::make_integer_sequence<int, B::kGroup>());
-  }
-}
+// A as rows: number (r, k) at[r * step + k].
+struct Rows {
+  const float* HWY_RESTRICT at;
+  int64_t step;
+  HWY_INLINE HWY_ATTR float get(int r, int64_t k) const { return at[r * step + k]; }
+};
 
-template <int kIndex, int kRows, int kColumns, class Group>
-REGARD_INLINE void multiply_add_row(const float* HWY_RESTRICT a, int64_t a_step, const Group& b,
+// A as columns of kStride numbers: one address serves all rows, which leaves the registers to the
+// rest of a tall tile.
+template <int kStride>
+struct Columns {
+  const float* HWY_RESTRICT at;
+  HWY_INLINE HWY_ATTR float get(int r, int64_t k) const { return at[k * kStride + r]; }
+};
+
+template <int kIndex, int kRows, int kColumns, class A, class Group>
+REGARD_INLINE void multiply_add_row(const A& a, int64_t k, const Group& b,
                                     Accumulators<kRows, kColumns>& c) {
   F32x16 w[kColumns];
 #pragma GCC unroll 8
   for (int j = 0; j < kColumns; ++j) w[j] = b.template get<kIndex>(j);
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
-    const F32x16 x = broadcast(a[r * a_step + kIndex]);
+    const F32x16 x = broadcast(a.get(r, k + kIndex));
 #pragma GCC unroll 8
     for (int j = 0; j < kColumns; ++j) c.at[r][j] = fma(x, w[j], c.at[r][j]);
   }
 }
 
-template <int kRows, int kColumns, class Group, int... kIndex>
-REGARD_INLINE void multiply_add_group(const float* HWY_RESTRICT a, int64_t a_step, const Group& b,
+template <int kRows, int kColumns, class A, class Group, int... kIndex>
+REGARD_INLINE void multiply_add_group(const A& a, int64_t k, const Group& b,
                                       Accumulators<kRows, kColumns>& c,
                                       std::integer_sequence<int, kIndex...>) {
-  (multiply_add_row<kIndex>(a, a_step, b, c), ...);
+  (multiply_add_row<kIndex>(a, k, b, c), ...);
+}
+
+// c += A[rows][0 .. count) B[0 .. count). count must be a multiple of B's group.
+template <int kRows, int kColumns, class A, class B>
+REGARD_INLINE void multiply_add(const A& a, const B& b, int64_t count,
+                                Accumulators<kRows, kColumns>& c) {
+#pragma GCC unroll 4
+  for (int64_t k = 0; k < count; k += B::kGroup) {
+    const typename B::Group rows_of_b = b.group(k);
+    multiply_add_group(a, k, rows_of_b, c, std::make_integer_sequence<int, B::kGroup>());
+  }
 }
 
 // Tile shapes that fill the registers: AVX-512 has room for 24 accumulators, AVX2 for 12 halves
