@@ -310,7 +310,8 @@ void AttentionPlan::Parts::run_task(const Task& task, const KeySource& source,
     merge_chunk(scratch.chunk, task.rows, true, scratch.running);
     finish(0, task.rows, scratch.running);
   }
-  bool packed = false;
+  bool packed = false, has_next = false;
+  KeyTile next;
   for (int64_t chunk = task.first_chunk; chunk < task.end_chunk; ++chunk) {
     const int64_t chunk_end = std::min((chunk + 1) * kChunkKeys, end);
     const RowState into =
@@ -327,12 +328,11 @@ void AttentionPlan::Parts::run_task(const Task& task, const KeySource& source,
       return FoldState{state.m + row, state.l + 16 * row, state.o + row * columns, columns};
     };
     for (int64_t key = chunk * kChunkKeys; key < chunk_end; key += kTileKeys) {
-      KeyTile tile = tile_at(key);
+      KeyTile tile = has_next ? next : tile_at(key);
       const int keys = tile.keys;
       // Few rows wait for memory: the first tile is asked for at once, the others while the one
       // before is folded. Many rows share the asking among their folds.
-      KeyTile next;
-      const bool has_next = source.in_place() && key + kTileKeys < end;
+      has_next = source.in_place() && key + kTileKeys < end;
       if (has_next) next = tile_at(key + kTileKeys);
       if (few && source.in_place() && key == task.first_chunk * kChunkKeys) {
         prefetch_tile(tile, shape.dim, columns);

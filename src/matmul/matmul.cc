@@ -379,11 +379,15 @@ void matmul(View<const float, 2> x, std::span<const MatmulTarget> targets, Threa
   if (rows == 0 || panels == 0) return;
   const int64_t threads = pool.threads();
 
-  // A share for each thread, of large calls four, so that a thread that is held up is helped; many
-  // rows of few features are cut along the rows too.
+  // One row: two shares for each thread, so that one that is held up is helped; large calls: four.
+  // Else one, because every share expands its weights anew; many rows of few features are cut along
+  // the rows too.
   const bool is_large = bytes * std::min(rows, kRowsTogether) > threads * kLargeShare;
   const int64_t unit = rows == 1 && panels < 4 * threads ? 1 : 2;
-  const int64_t shares = std::min(threads * (is_large ? 4 : 1), (panels + unit - 1) / unit);
+  const int64_t shares = std::min(threads * (is_large    ? 4
+                                             : rows == 1 ? 2
+                                                         : 1),
+                                  (panels + unit - 1) / unit);
   const int64_t row_shares =
       std::max((rows + kRowsTogether - 1) / kRowsTogether,
                std::min((threads + shares - 1) / shares, rows / kFewestRows));
