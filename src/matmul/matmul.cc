@@ -161,7 +161,7 @@ HWY_NOINLINE void row_tile(const float* x, int64_t x_step, const float* weights,
   }
   Accumulators<kRows, kColumns> acc;
   clear(acc);
-  multiply_add(Rows{x, x_step}, b, count, acc);
+  multiply_add(TallRows<kRows>(x, x_step), b, count, acc);
   finish(acc, to);
 }
 
@@ -337,8 +337,9 @@ namespace {
 
 constexpr int64_t kRowsTogether = 512;  // rows that share one expansion of the weights
 
-constexpr int64_t kFewestRows = 24;       // that a share of rows is worth cutting for
-constexpr int64_t kLargeShare = 4 << 20;  // bytes of weights times rows: about 0.3 ms
+constexpr int64_t kFewestRows = 24;         // that a share of rows is worth cutting for
+constexpr int64_t kLargeShare = 4 << 20;    // bytes of weights times rows: about 0.3 ms
+constexpr int64_t kSmallShare = 128 << 10;  // bytes of weights: about 10 us of reading
 
 // Where byte number `at` of the targets' panels laid end to end falls in a target, in whole units
 // of panels.
@@ -379,15 +380,14 @@ void matmul(View<const float, 2> x, std::span<const MatmulTarget> targets, Threa
   if (rows == 0 || panels == 0) return;
   const int64_t threads = pool.threads();
 
-  // One row: two shares for each thread, so that one that is held up is helped; large calls: four.
-  // Else one, because every share expands its weights anew; many rows of few features are cut along
-  // the rows too.
+  // Threads take share after share, so that one that is held up is helped. One row: shares of
+  // microseconds. More rows: one for each thread, of large calls four, because every share expands
+  // its weights anew; many rows of few features are cut along the rows too.
   const bool is_large = bytes * std::min(rows, kRowsTogether) > threads * kLargeShare;
+  const int64_t wanted = rows == 1 ? std::clamp(bytes / kSmallShare, threads, 32 * threads)
+                                   : threads * (is_large ? 4 : 1);
   const int64_t unit = rows == 1 && panels < 4 * threads ? 1 : 2;
-  const int64_t shares = std::min(threads * (is_large    ? 4
-                                             : rows == 1 ? 2
-                                                         : 1),
-                                  (panels + unit - 1) / unit);
+  const int64_t shares = std::min(wanted, (panels + unit - 1) / unit);
   const int64_t row_shares =
       std::max((rows + kRowsTogether - 1) / kRowsTogether,
                std::min((threads + shares - 1) / shares, rows / kFewestRows));

@@ -83,6 +83,22 @@ struct Rows {
   HWY_INLINE HWY_ATTR float get(int r, int64_t k) const { return at[r * step + k]; }
 };
 
+// The same with an address for every four rows, which the others are a small multiple of step away
+// from: a dozen addresses would not fit the registers.
+template <int kRows>
+struct TallRows {
+  static constexpr int kGroups = (kRows + 3) / 4;
+  const float* HWY_RESTRICT at[kGroups];
+  int64_t step;
+  HWY_INLINE HWY_ATTR TallRows(const float* first, int64_t step_of_rows) : step(step_of_rows) {
+    for (int g = 0; g < kGroups; ++g) {
+      at[g] = first + 4 * g * step;
+      asm("" : "+r"(at[g]));  // else the compiler finds the dozen again
+    }
+  }
+  HWY_INLINE HWY_ATTR float get(int r, int64_t k) const { return at[r / 4][r % 4 * step + k]; }
+};
+
 // A as columns of kStride numbers: one address serves all rows, which leaves the registers to the
 // rest of a tall tile.
 template <int kStride>

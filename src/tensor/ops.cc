@@ -32,7 +32,7 @@ Tensor like(const Tensor& x) {
 
 void require_same_shape(const char* call, const Tensor& a, const Tensor& b) {
   require(a.rank() == 2 && b.rank() == 2 && a.shape(0) == b.shape(0) && a.shape(1) == b.shape(1),
-          "{}: {} and {} differ", call, a.describe(), b.describe());
+          "{}: {} and {} differ", call, a, b);
 }
 
 }  // namespace
@@ -78,8 +78,7 @@ Tensor gather(const Tensor& x, std::span<const int64_t> indices) {
   const auto to = chosen.writable<float, 2>();
   for (int64_t row = 0; row < to.shape[0]; ++row) {
     const int64_t index = indices[row];
-    require(index >= 0 && index < from.shape[0], "gather: row {} is not in {}", index,
-            x.describe());
+    require(index >= 0 && index < from.shape[0], "gather: row {} is not in {}", index, x);
     std::memcpy(to[row].data, from[index].data, from.shape[1] * sizeof(float));
   }
   return chosen;
@@ -100,7 +99,7 @@ Tensor add(const Tensor& a, Tensor b) {
 Tensor rms_norm(const Tensor& x, std::span<const float> gain, float epsilon) {
   const auto in = x.view<float, 2>();
   require(static_cast<int64_t>(gain.size()) == in.shape[1], "rms_norm: gain of {} numbers for {}",
-          gain.size(), x.describe());
+          gain.size(), x);
   Tensor normed({in.shape[0], in.shape[1]});
   const auto out = normed.writable<float, 2>();
   over_rows(out.shape[0], out.shape[1], [&](int64_t first, int64_t count) {

@@ -45,13 +45,13 @@ Tensor Tensor::reshape(Extents shape) && {
   const int64_t before = size();
   Tensor same = std::move(*this);
   same.set_shape(shape);
-  require(same.size() == before, "reshape: {} numbers do not fill {}", before, same.describe());
+  require(same.size() == before, "reshape: {} numbers do not fill {}", before, same);
   return same;
 }
 
 Tensor Tensor::rows(int64_t first, int64_t count) const {
   require(rank_ > 0 && first >= 0 && count >= 0 && first <= shape_[0] - count,
-          "rows: [{}, {}) is not inside {}", first, first + count, describe());
+          "rows: [{}, {}) is not inside {}", first, first + count, *this);
   Tensor part = *this;
   const int64_t row = shape_[0] > 0 ? size() / shape_[0] : 0;
   part.offset_bytes_ += row_bytes(dtype_, first * row);

@@ -5,6 +5,8 @@
 // storage comes from the arena of tensors: a loop whose shapes repeat asks the system for nothing.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <array>
 #include <cstdint>
 #include <initializer_list>
@@ -100,3 +102,12 @@ class Tensor {
 };
 
 }  // namespace regard
+
+// So that an error message asks a tensor for its description only when there is an error.
+template <>
+struct fmt::formatter<regard::Tensor> : fmt::formatter<std::string> {
+  template <class Context>
+  auto format(const regard::Tensor& tensor, Context& context) const {
+    return fmt::formatter<std::string>::format(tensor.describe(), context);
+  }
+};
