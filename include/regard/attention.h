@@ -55,4 +55,15 @@ struct AttentionOptions {
 void attention(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
                View<float, 3> out, const AttentionOptions& options = {}, View<float, 2> lse = {});
 
+// Gradients of a loss with respect to q, k and v, given dout = dloss/dout [tokens, heads, dim_v]
+// and what attention() returned with the same options: out and lse. dq, dk and dv have the shapes
+// of q, k and v and are overwritten; each number receives its terms in one fixed order, so that
+// threads change no bit. FlashAttention-2 (Dao 2023), algorithm 2: nothing of size tokens x keys is
+// kept. A row that may use no key passes no gradient. Throws Error unless the shapes agree, dim and
+// dim_v are in 1 .. 1024 and no gradient overlaps an input or another gradient.
+void attention_backward(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
+                        View<const float, 3> out, View<const float, 2> lse,
+                        View<const float, 3> dout, View<float, 3> dq, View<float, 3> dk,
+                        View<float, 3> dv, const AttentionOptions& options = {});
+
 }  // namespace regard

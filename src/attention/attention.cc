@@ -4,45 +4,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
-#include <mutex>
-#include <thread>
 
 #include "attention/key_source.h"
+#include "attention/ranges.h"
+#include "attention/shared_pool.h"
 #include "base/check.h"
 
 namespace regard {
-namespace {
-
-// Threads are kept between calls; a call holds the lock while it uses them.
-struct SharedPools {
-  std::mutex mutex;
-  std::map<int, ThreadPool> pools;
-};
-SharedPools& shared_pools() {
-  static SharedPools* const pools = new SharedPools;  // threads outlive static objects
-  return *pools;
-}
-
-// The addresses [first, last) that a view can touch.
-struct Range {
-  uintptr_t first, last;
-};
-template <class T, int Rank>
-Range range_of(const View<T, Rank>& view) {
-  if (view.size() == 0) return {0, 0};
-  int64_t low = 0, high = 0;
-  for (int axis = 0; axis < Rank; ++axis) {
-    const int64_t reach = (view.shape[axis] - 1) * view.strides[axis];
-    (reach < 0 ? low : high) += reach;
-  }
-  const auto base = reinterpret_cast<uintptr_t>(view.data);
-  return {base + static_cast<uintptr_t>(low * static_cast<int64_t>(sizeof(T))),
-          base + static_cast<uintptr_t>((high + 1) * static_cast<int64_t>(sizeof(T)))};
-}
-bool overlap(Range a, Range b) { return a.first < b.last && b.first < a.last; }
-
-}  // namespace
 
 void attention(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
                View<float, 3> out, const AttentionOptions& options, View<float, 2> lse) {
@@ -92,16 +60,11 @@ void attention(View<const float, 3> q, View<const float, 3> k, View<const float,
   const float scale = options.scale.value_or(
       dim == 0 ? 1.0f : static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim))));
 
-  SharedPools& shared = shared_pools();
-  const std::lock_guard lock(shared.mutex);
-  const int threads = options.threads > 0
-                          ? options.threads
-                          : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  ThreadPool& pool = shared.pools.try_emplace(threads, threads).first->second;
+  const SharedPool pool(options.threads);
   const Segment segment{0, tokens, keys, {}};
   AttentionPlan plan({heads, kv_heads, q.shape[2], dim_v}, {&segment, 1}, options.mask, scale,
-                     threads);
-  plan.run(StridedKeys(k, v), q, out, pool, lse);
+                     (*pool).threads());
+  plan.run(StridedKeys(k, v), q, out, *pool, lse);
 }
 
 RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int32_t> block_table,

@@ -18,4 +18,17 @@ struct OracleResult {
 OracleResult oracle_attention(View<const float, 3> q, View<const float, 3> k,
                               View<const float, 3> v, Mask mask, double scale);
 
+struct OracleGradients {
+  std::vector<double> dq;  // [tokens, heads, dim]
+  std::vector<double> dk;  // [keys, kv_heads, dim]
+  std::vector<double> dv;  // [keys, kv_heads, dim_v]
+};
+
+// The chain rule through the formula above, p_ij = exp(s_ij - lse_i):
+// dv_j = Σ_i p_ij dout_i, ds_ij = p_ij dout_i·(v_j - o_i), dq_i = scale Σ_j ds_ij k_j,
+// dk_j = scale Σ_i ds_ij q_i.
+OracleGradients oracle_attention_backward(View<const float, 3> q, View<const float, 3> k,
+                                          View<const float, 3> v, View<const float, 3> dout,
+                                          Mask mask, double scale);
+
 }  // namespace regard

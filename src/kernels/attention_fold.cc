@@ -7,6 +7,7 @@
 #define HWY_TARGET_INCLUDE "kernels/attention_fold.cc"
 #include <hwy/foreach_target.h>
 
+#include "kernels/attention_tile-inl.h"
 #include "simd/math-inl.h"
 #include "simd/simd-inl.h"
 #include "simd/tile-inl.h"
@@ -14,30 +15,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {
 namespace {
-
-// Calls work<rows, columns>() with the tile shape that fits: the widest allowed at that height,
-// then half of it where that is common, then one column at a time.
-template <int kRows, class Work>
-HWY_ATTR void with_columns(int columns, const Work& work) {
-  constexpr int kWidest = columns_for(kRows);
-  int done = 0;
-  for (; done + kWidest <= columns; done += kWidest) work.template run<kRows, kWidest>(done);
-  if constexpr (kWidest > 4) {
-    for (; done + 4 <= columns; done += 4) work.template run<kRows, 4>(done);
-  }
-  if constexpr (kWidest > 1) {
-    for (; done < columns; ++done) work.template run<kRows, 1>(done);
-  }
-}
-
-template <int kRows, class Work>
-HWY_ATTR void with_rows(int rows, int columns, const Work& work) {
-  if (rows == kRows) {
-    with_columns<kRows>(columns, work);
-  } else if constexpr (kRows > 1) {
-    with_rows<kRows - 1>(rows, columns, work);
-  }
-}
 
 // s = q kᵀ for a group of rows and a range of panels.
 template <class T, bool kFew, bool kAsks = kFew>
@@ -133,27 +110,6 @@ struct ValueWork {
     }
   }
 };
-
-// A group of rows that go through the tile together, and how many keys they see.
-struct Group {
-  int row, height;
-  int most, least;
-};
-constexpr int kMostGroups = (kFoldRows + kMaxTileRows - 1) / kMaxTileRows;
-
-int group_rows(int rows, const int32_t* visible, Group* groups) {
-  int count = 0;
-  for (int row = 0; row < rows; row += kMaxTileRows) {
-    Group& group = groups[count++];
-    group = {row, rows - row < kMaxTileRows ? rows - row : kMaxTileRows, 0, kTileKeys};
-    for (int r = row; r < row + group.height; ++r) {
-      group.most = visible[r] > group.most ? visible[r] : group.most;
-      group.least = visible[r] < group.least ? visible[r] : group.least;
-    }
-  }
-  return count;
-}
-constexpr int panels_of(int keys) { return (keys + kPanelKeys - 1) / kPanelKeys; }
 
 // The next tile's panel at each place, or this tile's where the next one has none.
 void look_ahead(const void* const* here, const void* const* next, int count, int next_count,
@@ -381,7 +337,7 @@ HWY_ATTR void fold_tile(const float* q, int64_t dim, int rows, const int32_t* vi
                         const KeyTile& tile, const Ahead& ahead, bool fresh, const FoldState& state,
                         float* scores) {
   alignas(64) float shrink[kFoldRows], used[kFoldRows];
-  Group groups[kMostGroups];
+  Group groups[(kFoldRows + kMaxTileRows - 1) / kMaxTileRows];
   const int count = group_rows(rows, visible, groups);
   with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
     score_rows<decltype(t)>(q, dim, rows, groups, count, tile, ahead, scores);
