@@ -98,9 +98,9 @@ bool same_bits(const Gradients& a, const Gradients& b) {
 TEST(Backward, S0_21_AgreesWithTheChainRuleAroundEveryEdge) {
   for (const Target target : available_targets()) {
     const ScopedTarget forced(target);
-    for (const int64_t rows : {1, 2, 11, 13, 16, 127, 128, 129, 260}) {
-      for (const int64_t keys : {1, 15, 17, 127, 129, 300}) {
-        if (target == Target::scalar && rows * keys > 20000) continue;
+    for (const int64_t rows : {1, 2, 11, 13, 127, 129, 260}) {
+      for (const int64_t keys : {1, 15, 17, 129, 300}) {
+        if (target == Target::scalar && rows * keys > 3000) continue;
         for (const bool causal : {false, true}) {
           expect_close(BackwardProblem({.rows = rows,
                                         .keys = keys,
@@ -118,14 +118,19 @@ TEST(Backward, S0_21_AgreesWithTheChainRuleAroundEveryEdge) {
 
 TEST(Backward, AgreesWithTheChainRuleOverSeveralChunks) {
   for (const bool causal : {false, true}) {
-    expect_close(
-        BackwardProblem({.rows = 700, .keys = 1100, .heads = 2, .kv_heads = 2, .causal = causal}),
-        2);
-    expect_close(BackwardProblem({.rows = 1100,
-                                  .keys = 600,
+    expect_close(BackwardProblem({.rows = 300,
+                                  .keys = 1100,
+                                  .heads = 1,
+                                  .kv_heads = 1,
+                                  .dim = 32,
+                                  .dim_v = 32,
+                                  .causal = causal}),
+                 2);
+    expect_close(BackwardProblem({.rows = 700,
+                                  .keys = 540,
                                   .heads = 3,
                                   .kv_heads = 1,
-                                  .dim = 128,
+                                  .dim = 40,
                                   .dim_v = 16,
                                   .causal = causal}),
                  2);
