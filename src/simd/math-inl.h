@@ -196,7 +196,35 @@ REGARD_INLINE F32x16 sin(const F32x16& x) {
 // Error at most 1.6 ulp for every f32; NaN at ±inf.
 REGARD_INLINE F32x16 cos(const F32x16& x) { return sin_of(reduce_angle(abs(x)), 1); }
 
+// ---- division of real numbers towards minus infinity, as Python's // and % ----
+
+struct Division {
+  F32x16 quotient;  // floor(a / b)
+  F32x16 rest;      // a - quotient b, rounded once, with b's sign
+};
+
+// Exact quotients below 2^24; beyond, floor of the rounded a / b. b = 0 divides as IEEE says and
+// leaves NaN; an infinite b leaves a where the signs agree and b where they do not.
+REGARD_INLINE Division divide_floor(const F32x16& a, const F32x16& b) {
+  const F32x16 quotient = floor(div(a, b));
+  const Mask16 unbounded = equal(abs(b), broadcast(kInfinity));
+  F32x16 rest = select(unbounded, a, fnma(quotient, b, a));
+  rest = select(equal(quotient, quotient), rest, quotient);
+  // a / b may have been rounded up to an integer; then the rest has the other sign.
+  const I32x16 sign = bit_and(bits_of(b), broadcast_bits(INT32_MIN));
+  const Mask16 above = less(as_f32(bit_xor(bits_of(rest), sign)), zero());
+  return {select(above, sub(quotient, broadcast(1.0f)), quotient),
+          select(above, add(rest, b), rest)};
+}
+
 // ---- gates ----
+
+// 1 / (1 + e^-x). Relative error at most 4e-7 for x > -87; 0 below.
+REGARD_INLINE F32x16 sigmoid(const F32x16& x) {
+  const F32x16 shrunk = exp_nonpositive(neg(abs(x)));
+  const F32x16 one = broadcast(1.0f);
+  return div(select(less(x, zero()), shrunk, one), add(one, shrunk));
+}
 
 // x / (1 + e^-t), where t has the sign of x: never inf / inf. A lowest x bounds the product at
 // x = -inf; e^-|t| is already 0 there.

@@ -194,6 +194,27 @@ REGARD_INLINE F32x16 abs(const F32x16& a) {
   return x;
 }
 
+// The largest integer not above a; keeps -0, inf and NaN.
+REGARD_INLINE F32x16 floor(const F32x16& a) {
+  F32x16 x;
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) {
+#if HWY_TARGET == HWY_SCALAR
+    const float from = hn::GetLane(a.part[p]);
+    float whole = from;  // from 2^23 on there are no fractions
+    if (from > -0x1p23f && from < 0x1p23f) {
+      whole = static_cast<float>(static_cast<int32_t>(from));
+      if (whole > from) whole -= 1.0f;
+      if (whole == from) whole = from;
+    }
+    x.part[p] = hn::Set(F32Tag(), whole);
+#else
+    x.part[p] = hn::Floor(a.part[p]);
+#endif
+  }
+  return x;
+}
+
 // a > b ? a : b, so b when either is NaN: what x86 computes.
 REGARD_INLINE F32x16 max(const F32x16& a, const F32x16& b) {
   F32x16 x;

@@ -1,0 +1,904 @@
+// The tile interpreter against a plain evaluation of one score at a time: random programs over all
+// operations, every target, every edge of a tile; what is out of range; what is refused.
+#include "kernels/tile_program.h"
+
+#include "simd/highway.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/tile_program_test.cc"
+#include <hwy/foreach_target.h>
+
+#include "simd/math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace regard::HWY_NAMESPACE {
+
+static void sigmoid_array(const float* x, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; i += 16) store(sigmoid(load(x + i)), out + i);
+}
+
+}  // namespace regard::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/bits.h"
+#include "kernels/elementwise.h"
+#include "regard/error.h"
+#include "simd/target.h"
+
+namespace regard {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr TileShape kOne = TileShape::one, kRow = TileShape::row, kKey = TileShape::key,
+                    kFull = TileShape::full;
+
+// ---- the plain evaluation: one lane, doubles and 64-bit integers ----
+
+float elementary(void (*function)(const float*, int64_t, float*), float x) {
+  const ScopedTarget forced(Target::scalar);
+  float y = 0;
+  function(&x, 1, &y);
+  return y;
+}
+float plain_sigmoid(float x) {
+  const ScopedTarget forced(Target::scalar);
+  float in[16], out[16];
+  std::fill(in, in + 16, x);
+  REGARD_DISPATCH(sigmoid_array)(in, 16, out);
+  return out[0];
+}
+float real(uint32_t bits) { return std::bit_cast<float>(bits); }
+uint32_t bits(double x) { return std::bit_cast<uint32_t>(static_cast<float>(x)); }
+uint32_t truth(bool yes) { return yes ? ~0u : 0u; }
+uint32_t wrapped(int64_t x) { return static_cast<uint32_t>(static_cast<uint64_t>(x)); }
+
+// Python's // and % of reals, exactly: fmod is exact, and the rest is rounded once.
+double python_mod(float a, float b) {
+  double rest = std::fmod(double{a}, double{b});
+  if (rest != 0 && (rest < 0) != (b < 0)) rest += b;
+  return rest;
+}
+int64_t python_div(int64_t a, int64_t b) {
+  return b == 0 ? 0 : a / b - (a % b != 0 && (a < 0) != (b < 0));
+}
+
+struct Spot {
+  int32_t batch, head, query, key, row;
+  float score;
+};
+
+struct Plain {
+  const TileProgram& program;
+  bool poisoned = false;
+
+  uint32_t gather(const TileInstruction& code, const std::vector<uint32_t>& slot) {
+    const TileArray& array = program.arrays[code.array];
+    const uint16_t index[4] = {code.a, code.b, code.c, code.d};
+    int64_t offset = 0;
+    for (int k = 0; k < array.rank; ++k) {
+      const int64_t i = static_cast<int32_t>(slot[index[k]]);
+      if (i < 0 || i >= array.shape[k]) {
+        poisoned = poisoned || code.op != TileOp::gather_f32;
+        return code.op == TileOp::gather_f32 ? std::bit_cast<uint32_t>(kNaN) : 0;
+      }
+      offset += i * array.strides[k];
+    }
+    if (code.op == TileOp::gather_bool) {
+      return truth(static_cast<const uint8_t*>(array.data)[offset] != 0);
+    }
+    return static_cast<const uint32_t*>(array.data)[offset];
+  }
+
+  uint32_t evaluate(const TileInstruction& code, const std::vector<uint32_t>& slot,
+                    const std::vector<bool>& is_truth, const Spot& spot) {
+    const uint32_t a = slot[code.a], b = slot[code.b], c = slot[code.c];
+    const float x = real(a), y = real(b);
+    const double wide_x = x, wide_y = y;
+    const int64_t i = static_cast<int32_t>(a), j = static_cast<int32_t>(b);
+    switch (code.op) {
+      case TileOp::load_score:
+        return bits(spot.score);
+      case TileOp::load_batch:
+        return wrapped(spot.batch);
+      case TileOp::load_head:
+        return wrapped(spot.head);
+      case TileOp::load_query:
+        return wrapped(spot.query);
+      case TileOp::load_key:
+        return wrapped(spot.key);
+      case TileOp::load_row:
+        return wrapped(spot.row);
+      case TileOp::constant_f32:
+      case TileOp::constant_i32:
+        return code.bits;
+      case TileOp::add:
+        return bits(wide_x + wide_y);
+      case TileOp::sub:
+        return bits(wide_x - wide_y);
+      case TileOp::mul:
+        return bits(wide_x * wide_y);
+      case TileOp::div:
+        return bits(wide_x / wide_y);
+      // Random programs compare the interpreter's targets; the rule of // and % has its own test.
+      case TileOp::floor_div:
+      case TileOp::mod:
+        return 0;
+      case TileOp::min:
+        return std::isnan(x) ? a : std::isnan(y) || !(x < y) ? b : a;
+      case TileOp::max:
+        return std::isnan(x) ? a : std::isnan(y) || !(x > y) ? b : a;
+      case TileOp::neg:
+        return a ^ 0x80000000u;
+      case TileOp::abs:
+        return a & 0x7fffffffu;
+      case TileOp::floor:
+        return bits(std::floor(wide_x));
+      case TileOp::sqrt:
+        return bits(std::sqrt(wide_x));
+      case TileOp::exp:
+        return bits(elementary(regard::exp, x));
+      case TileOp::log:
+        return bits(elementary(regard::log, x));
+      case TileOp::tanh:
+        return bits(elementary(regard::tanh, x));
+      case TileOp::sigmoid:
+        return bits(plain_sigmoid(x));
+      case TileOp::sin:
+        return bits(elementary(regard::sin, x));
+      case TileOp::cos:
+        return bits(elementary(regard::cos, x));
+      case TileOp::iadd:
+        return wrapped(i + j);
+      case TileOp::isub:
+        return wrapped(i - j);
+      case TileOp::imul:
+        return wrapped(i * j);
+      case TileOp::ifloor_div:
+        return wrapped(python_div(i, j));
+      case TileOp::imod:
+        return j == 0 ? 0 : wrapped(i - python_div(i, j) * j);
+      case TileOp::imin:
+        return wrapped(std::min(i, j));
+      case TileOp::imax:
+        return wrapped(std::max(i, j));
+      case TileOp::ineg:
+        return wrapped(-i);
+      case TileOp::iabs:
+        return wrapped(i < 0 ? -i : i);
+      case TileOp::iand:
+        return a & b;
+      case TileOp::ior:
+        return a | b;
+      case TileOp::ixor:
+        return a ^ b;
+      case TileOp::inot:
+        return ~a;
+      case TileOp::ishl:
+        return b < 32 ? a << b : 0;
+      case TileOp::ishr:
+        return wrapped(b < 32 ? i >> b : i >> 31);
+      case TileOp::lt:
+        return truth(x < y);
+      case TileOp::le:
+        return truth(x <= y);
+      case TileOp::eq:
+        return truth(x == y);
+      case TileOp::ne:
+        return truth(!(x == y));
+      case TileOp::ilt:
+        return truth(i < j);
+      case TileOp::ile:
+        return truth(i <= j);
+      case TileOp::ieq:
+        return truth(i == j);
+      case TileOp::ine:
+        return truth(i != j);
+      case TileOp::select:
+        return a != 0 ? b : c;
+      case TileOp::to_real:
+        return is_truth[code.a] ? bits(a & 1) : bits(static_cast<double>(i));
+      case TileOp::bool_to_int:
+        return a & 1;
+      default:
+        return gather(code, slot);
+    }
+  }
+};
+
+// ---- a tile and what a program makes of it ----
+
+struct Tile {
+  int rows, keys;
+  int32_t batch = 3, first_key = 128;
+  std::vector<int32_t> head, query, row;
+  std::vector<float> scores;  // [rows][128]
+
+  Tile(int rows_, int keys_, uint32_t seed) : rows(rows_), keys(keys_) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    for (int r = 0; r < rows; ++r) {
+      head.push_back(static_cast<int32_t>(random() % 8));
+      query.push_back(static_cast<int32_t>(random() % 300));
+      row.push_back(r);
+    }
+    for (int i = 0; i < rows * kTileKeys; ++i) {
+      const float special[] = {0.0f, -0.0f, kInf, -kInf, kNaN, 1e38f, 1e-40f, 3.0f};
+      scores.push_back(random() % 16 == 0 ? special[random() % 8] : 4 * normal(random));
+    }
+  }
+  TilePlace place() const {
+    return {batch, first_key, head.data(), query.data(), row.data(), rows, keys};
+  }
+  Spot spot(int r, int key) const {
+    const auto i = static_cast<std::size_t>(r);
+    return {batch,           head[i], query[i],
+            first_key + key, row[i],  scores[i * kTileKeys + static_cast<std::size_t>(key)]};
+  }
+};
+
+struct Result {
+  std::vector<float> scores;
+  std::vector<uint16_t> masks;
+};
+
+// Runs it between guards, in a scratch with guards, all of it poisoned before.
+Result run(const TileProgram& program, const Tile& tile) {
+  constexpr std::size_t kGuard = 32;
+  const std::size_t scores = static_cast<std::size_t>(tile.rows) * kTileKeys;
+  const std::size_t masks = static_cast<std::size_t>(tile.rows) * kTilePanels;
+  std::vector<float> s(scores + 2 * kGuard, 77.0f);
+  std::copy(tile.scores.begin(), tile.scores.end(), s.begin() + kGuard);
+  std::vector<uint16_t> m(masks + 2 * kGuard, 0xabcd);
+  const auto need = static_cast<std::size_t>(tile_program_scratch(program));
+  std::vector<uint8_t> scratch(need + 2 * kGuard, 0xee);
+  run_tile_program(program, tile.place(), s.data() + kGuard, m.data() + kGuard,
+                   scratch.data() + kGuard);
+  for (std::size_t i = 0; i < kGuard; ++i) {
+    EXPECT_EQ(s[i], 77.0f);
+    EXPECT_EQ(s[kGuard + scores + i], 77.0f);
+    EXPECT_EQ(m[i], 0xabcd);
+    EXPECT_EQ(m[kGuard + masks + i], 0xabcd);
+    EXPECT_EQ(scratch[i], 0xee);
+    EXPECT_EQ(scratch[kGuard + need + i], 0xee);
+  }
+  return {{s.begin() + kGuard, s.end() - kGuard}, {m.begin() + kGuard, m.end() - kGuard}};
+}
+
+// Reals and truth values of a program, told apart by the operations that made them.
+std::vector<bool> truths(const TileProgram& program) {
+  std::vector<bool> is_truth(static_cast<std::size_t>(program.slots));
+  for (const TileInstruction& code : program.code) {
+    bool made = (code.op >= TileOp::lt && code.op <= TileOp::ine) || code.op == TileOp::gather_bool;
+    if (code.op >= TileOp::iand && code.op <= TileOp::inot) made = is_truth[code.a];
+    if (code.op == TileOp::select) made = is_truth[code.b] || is_truth[code.c];
+    is_truth[code.to] = made;
+  }
+  return is_truth;
+}
+
+// Compares every score and mask bit with the plain evaluation.
+void expect_plain(const TileProgram& program, const Tile& tile, const Result& got) {
+  const std::vector<bool> is_truth = truths(program);
+  std::vector<uint32_t> slot(static_cast<std::size_t>(program.slots));
+  for (int r = 0; r < tile.rows; ++r) {
+    for (int key = 0; key < kTileKeys; ++key) {
+      const int bit =
+          got.masks[static_cast<std::size_t>(r * kTilePanels + key / 16)] >> key % 16 & 1;
+      if (key >= tile.keys) {
+        ASSERT_EQ(bit, 0) << "row " << r << " key " << key;
+        continue;
+      }
+      const Spot spot = tile.spot(r, key);
+      Plain plain{program};
+      for (const TileInstruction& code : program.code) {
+        slot[code.to] = plain.evaluate(code, slot, is_truth, spot);
+      }
+      float score = program.score < 0 ? spot.score : real(slot[static_cast<size_t>(program.score)]);
+      bool allowed = program.mask < 0 || slot[static_cast<std::size_t>(program.mask)] != 0;
+      if (plain.poisoned) score = kNaN, allowed = true;
+      ASSERT_EQ(bit, allowed) << "row " << r << " key " << key;
+      ASSERT_TRUE(same_bits(got.scores[static_cast<std::size_t>(r * kTileKeys + key)], score))
+          << "row " << r << " key " << key << ": "
+          << got.scores[static_cast<std::size_t>(r * kTileKeys + key)] << " for " << score;
+    }
+  }
+}
+
+// ---- writing programs ----
+
+struct Writer {
+  TileProgram program;
+
+  int write(TileInstruction code) {
+    code.to = static_cast<uint16_t>(program.slots++);
+    program.code.push_back(code);
+    return code.to;
+  }
+  int op(TileOp op, TileShape shape, int a = 0, int b = 0, int c = 0, int d = 0, int array = 0) {
+    return write({.op = op,
+                  .shape = shape,
+                  .a = static_cast<uint16_t>(a),
+                  .b = static_cast<uint16_t>(b),
+                  .c = static_cast<uint16_t>(c),
+                  .d = static_cast<uint16_t>(d),
+                  .array = static_cast<uint16_t>(array)});
+  }
+  int constant(float value) {
+    return write(
+        {.op = TileOp::constant_f32, .shape = kOne, .bits = std::bit_cast<uint32_t>(value)});
+  }
+  int constant(int32_t value) {
+    return write({.op = TileOp::constant_i32, .shape = kOne, .bits = static_cast<uint32_t>(value)});
+  }
+  int score() { return op(TileOp::load_score, kFull); }
+  int query() { return op(TileOp::load_query, kRow); }
+  int key() { return op(TileOp::load_key, kKey); }
+  int head() { return op(TileOp::load_head, kRow); }
+  TileProgram done(int score_slot, int mask_slot = -1) {
+    program.score = score_slot;
+    program.mask = mask_slot;
+    prepare_tile_program(program);
+    return program;
+  }
+};
+
+struct Arrays {
+  std::vector<float> reals;
+  std::vector<int32_t> integers;
+  std::vector<uint8_t> truths;
+  Arrays() {
+    for (int i = 0; i < 4096; ++i) {
+      reals.push_back(0.25f * static_cast<float>(i % 61) - 3);
+      integers.push_back(i * 37 % 501 - 40);
+      truths.push_back(static_cast<uint8_t>(i % 3 == 0 ? i % 5 + 1 : 0));
+    }
+  }
+  // Two for each gather; lengths that random indices miss now and then.
+  std::vector<TileArray> all() const {
+    return {{reals.data(), 1, {400}, {1}},    {reals.data() + 4095, 3, {8, 8, 60}, {-480, -60, -1}},
+            {integers.data(), 1, {400}, {2}}, {integers.data(), 2, {8, 430}, {500, 1}},
+            {truths.data(), 1, {420}, {1}},   {truths.data(), 4, {4, 8, 2, 50}, {800, 100, 50, 1}}};
+  }
+};
+const Arrays& arrays() {
+  static const Arrays shared;
+  return shared;
+}
+
+enum class Type { real, integer, truth };
+
+struct Wide {
+  int slot;
+  Type type;
+  TileShape shape;
+};
+
+TileShape join(TileShape a, TileShape b) {
+  if (a == b || b == kOne) return a;
+  return a == kOne ? b : kFull;
+}
+
+// A random program: leaves, then up to 20 operations on whatever there is, over all of TileOp
+// except real // and %, whose rule is exact only in a range.
+TileProgram random_program(std::mt19937& random, bool slots_again) {
+  Writer w;
+  w.program.arrays = arrays().all();
+  std::vector<Wide> values;
+  const auto have = [&](int slot, Type type, TileShape shape) {
+    values.push_back({slot, type, shape});
+  };
+  have(w.score(), Type::real, kFull);
+  have(w.query(), Type::integer, kRow);
+  have(w.key(), Type::integer, kKey);
+  have(w.head(), Type::integer, kRow);
+  have(w.op(TileOp::load_row, kRow), Type::integer, kRow);
+  have(w.op(TileOp::load_batch, kOne), Type::integer, kOne);
+  have(w.constant(random() % 2 != 0 ? 0.75f : -2.5f), Type::real, kOne);
+  have(w.constant(static_cast<int32_t>(random() % 9) - 4), Type::integer, kOne);
+  have(w.op(TileOp::ile, kFull, values[2].slot, values[1].slot), Type::truth, kFull);
+  const auto pick = [&](Type type) {
+    for (;;) {
+      // The newest are taken more often, so that programs are deep.
+      const std::size_t n = values.size();
+      const std::size_t i =
+          random() % 2 != 0 ? random() % n : n - 1 - random() % std::min(n, std::size_t{4});
+      if (values[i].type == type) return values[i];
+      const std::size_t j = random() % n;
+      if (values[j].type == type) return values[j];
+    }
+  };
+  const int count = 1 + static_cast<int>(random() % 20);
+  for (int n = 0; n < count; ++n) {
+    TileOp op;
+    do {
+      op = static_cast<TileOp>(static_cast<int>(TileOp::add) +
+                               random() % (static_cast<unsigned>(TileOp::gather_bool) -
+                                           static_cast<unsigned>(TileOp::add) + 1));
+    } while (op == TileOp::floor_div || op == TileOp::mod ||
+             // Poison hides all else: now and then is enough.
+             (op >= TileOp::gather_i32 && random() % 4 != 0));
+    std::array<Wide, 4> from{};
+    int operands = 2, array = 0;
+    Type made = Type::real;
+    const auto take = [&](int k, Type type) { from[static_cast<std::size_t>(k)] = pick(type); };
+    if (op <= TileOp::max) {
+      take(0, Type::real), take(1, Type::real);
+    } else if (op <= TileOp::cos) {
+      operands = 1, take(0, Type::real);
+    } else if (op <= TileOp::imax || op == TileOp::ishl || op == TileOp::ishr) {
+      made = Type::integer, take(0, made), take(1, made);
+    } else if (op <= TileOp::iabs) {
+      operands = 1, made = Type::integer, take(0, made);
+    } else if (op <= TileOp::inot) {
+      made = random() % 2 != 0 ? Type::integer : Type::truth;
+      take(0, made), take(1, made);
+      operands = op == TileOp::inot ? 1 : 2;
+    } else if (op <= TileOp::ne) {
+      made = Type::truth, take(0, Type::real), take(1, Type::real);
+    } else if (op <= TileOp::ine) {
+      made = Type::truth;
+      const Type of = op >= TileOp::ieq && random() % 2 != 0 ? Type::truth : Type::integer;
+      take(0, of), take(1, of);
+    } else if (op == TileOp::select) {
+      operands = 3;
+      made = static_cast<Type>(random() % 3);
+      take(0, Type::truth), take(1, made), take(2, made);
+    } else if (op == TileOp::to_real) {
+      operands = 1, take(0, random() % 2 != 0 ? Type::integer : Type::truth);
+    } else if (op == TileOp::bool_to_int) {
+      operands = 1, made = Type::integer, take(0, Type::truth);
+    } else {
+      const int kind = static_cast<int>(op) - static_cast<int>(TileOp::gather_f32);
+      array = 2 * kind + static_cast<int>(random() % 2);
+      operands = w.program.arrays[static_cast<std::size_t>(array)].rank;
+      made = kind == 0 ? Type::real : kind == 1 ? Type::integer : Type::truth;
+      for (int k = 0; k < operands; ++k) take(k, Type::integer);
+    }
+    TileShape shape = kOne;
+    for (int k = 0; k < operands; ++k) shape = join(shape, from[static_cast<std::size_t>(k)].shape);
+    if (random() % 16 == 0) shape = kFull;  // wider than need be
+    const int slot = w.op(op, shape, from[0].slot, from[1].slot, from[2].slot, from[3].slot, array);
+    // Now and then an older slot is written again; nobody finds its old value any more.
+    const std::size_t old = random() % values.size();
+    if (slots_again && random() % 3 == 0 && values[old].type == made && old > 8) {
+      w.program.code.back().to = static_cast<uint16_t>(values[old].slot);
+      values[old].shape = shape;
+    } else {
+      have(slot, made, shape);
+    }
+  }
+  return w.done(random() % 8 == 0 ? -1 : pick(Type::real).slot,
+                random() % 4 == 0 ? -1 : pick(Type::truth).slot);
+}
+
+constexpr int kRowSizes[] = {1, 2, 3, 4, 5, 11, 12, 13, 16, 17, 24, 31, 47, 48};
+constexpr int kKeySizes[] = {1, 2, 8, 15, 16, 17, 31, 33, 64, 100, 111, 112, 113, 127, 128};
+
+// ---- tests ----
+
+TEST(TileProgram, RandomProgramsAgreeWithThePlainEvaluationOnEveryTarget) {
+  std::mt19937 random(1);
+  for (int n = 0; n < 400; ++n) {
+    SCOPED_TRACE(n);
+    const TileProgram program = random_program(random, n % 2 != 0);
+    const Tile tile(kRowSizes[random() % std::size(kRowSizes)],
+                    kKeySizes[random() % std::size(kKeySizes)], random());
+    for (const Target target : available_targets()) {
+      SCOPED_TRACE(name(target));
+      const Result got = [&] {
+        const ScopedTarget forced(target);
+        return run(program, tile);
+      }();
+      expect_plain(program, tile, got);
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+TEST(TileProgram, EverySizeOfTile) {
+  Writer w;
+  const int s = w.score();
+  const int i = w.query(), j = w.key();
+  const int far = w.op(TileOp::isub, kFull, i, j);
+  const int sum = w.op(TileOp::add, kFull, s, w.op(TileOp::to_real, kFull, far));
+  const int near = w.op(TileOp::ilt, kFull, far, w.constant(20));
+  const int whole = w.op(TileOp::iand, kFull, near, w.op(TileOp::ile, kFull, j, i));
+  const TileProgram program = w.done(sum, whole);
+  for (const Target target : available_targets()) {
+    const ScopedTarget forced(target);
+    for (int rows = 1; rows <= kFoldRows; ++rows) {
+      const Tile tile(rows, 1 + rows * 53 % kTileKeys, 7);
+      expect_plain(program, tile, run(program, tile));
+    }
+    for (int keys = 1; keys <= kTileKeys; ++keys) {
+      const Tile tile(3, keys, 8);
+      expect_plain(program, tile, run(program, tile));
+    }
+  }
+}
+
+TEST(TileProgram, ARowAloneIsTheRowInABlock) {
+  std::mt19937 random(5);
+  const TileProgram program = random_program(random, false);
+  const Tile whole(48, 128, 5);
+  const Result block = run(program, whole);
+  for (int r = 0; r < 48; ++r) {
+    Tile alone(1, 128, 0);
+    const auto i = static_cast<std::size_t>(r);
+    alone.head[0] = whole.head[i], alone.query[0] = whole.query[i], alone.row[0] = whole.row[i];
+    std::copy_n(whole.scores.begin() + r * kTileKeys, kTileKeys, alone.scores.begin());
+    const Result got = run(program, alone);
+    for (std::size_t k = 0; k < kTileKeys; ++k) {
+      ASSERT_TRUE(same_bits(got.scores[k], block.scores[i * kTileKeys + k])) << r << " " << k;
+    }
+    for (std::size_t p = 0; p < kTilePanels; ++p) {
+      ASSERT_EQ(got.masks[p], block.masks[i * kTilePanels + p]);
+    }
+  }
+}
+
+TEST(TileProgram, NothingToDoLeavesScoresAndAllowsEveryKey) {
+  for (const bool names_score : {false, true}) {
+    Writer w;
+    const int s = w.score();
+    const TileProgram program = w.done(names_score ? s : -1);
+    const Tile tile(5, 37, 3);
+    const Result got = run(program, tile);
+    EXPECT_EQ(first_difference(got.scores, tile.scores), -1);
+    for (std::size_t r = 0; r < 5; ++r) {
+      const uint16_t expected[] = {0xffff, 0xffff, 0x1f, 0, 0, 0, 0, 0};
+      for (std::size_t p = 0; p < 8; ++p) EXPECT_EQ(got.masks[r * 8 + p], expected[p]);
+    }
+  }
+}
+
+TEST(TileProgram, TheOldScoreIsReadAfterTheNewOneIsKnown) {
+  Writer w;
+  const int s = w.score();
+  const int twice = w.op(TileOp::add, kFull, s, s);
+  const int mask = w.op(TileOp::lt, kFull, s, w.constant(0.0f));
+  const TileProgram program = w.done(twice, mask);
+  const Tile tile(7, 128, 4);
+  expect_plain(program, tile, run(program, tile));
+}
+
+TEST(TileProgram, ConstantsServeAsScoreAndMask) {
+  for (const int32_t mask : {0, -1}) {
+    Writer w;
+    const int score = w.constant(1.5f);
+    const TileProgram program = w.done(score, w.constant(mask));
+    const Tile tile(13, 45, 4);
+    expect_plain(program, tile, run(program, tile));
+  }
+}
+
+TEST(TileProgram, ComparisonsAndMinimaWithNaN) {
+  const TileOp ops[] = {TileOp::lt, TileOp::le, TileOp::eq, TileOp::ne};
+  for (const Target target : available_targets()) {
+    const ScopedTarget forced(target);
+    for (const float other : {1.0f, kNaN, kInf, -0.0f}) {
+      Tile tile(1, 4, 1);
+      const float scores[] = {kNaN, 0.0f, 1.0f, -kInf};
+      std::copy_n(scores, 4, tile.scores.begin());
+      for (const TileOp op : ops) {
+        Writer w;
+        const int mask = w.op(op, kFull, w.score(), w.constant(other));
+        const TileProgram program = w.done(-1, mask);
+        const Result got = run(program, tile);
+        expect_plain(program, tile, got);
+        EXPECT_EQ(got.masks[0] & 1, op == TileOp::ne);
+      }
+      for (const TileOp op : {TileOp::min, TileOp::max}) {
+        for (const bool swapped : {false, true}) {
+          Writer w;
+          const int s = w.score(), c = w.constant(other);
+          const TileProgram program = w.done(w.op(op, kFull, swapped ? c : s, swapped ? s : c));
+          const Result got = run(program, tile);
+          EXPECT_TRUE(std::isnan(got.scores[0]));
+          EXPECT_EQ(std::isnan(got.scores[2]), std::isnan(other));
+        }
+      }
+    }
+  }
+}
+
+TEST(TileProgram, RealDivisionRoundsAsPython) {
+  std::vector<float> values{0.0f, 0.5f, 1.0f, 3.0f, 7.5f, 0.1f, 0.3f, 1e-20f, 1000.0f, 33.3f, 1e6f};
+  const std::size_t half = values.size();
+  for (std::size_t i = 0; i < half; ++i) values.push_back(-values[i]);
+  for (const Target target : available_targets()) {
+    const ScopedTarget forced(target);
+    for (const float b : values) {
+      if (b == 0) continue;
+      for (const TileOp op : {TileOp::floor_div, TileOp::mod}) {
+        Writer w;
+        const TileProgram program = w.done(w.op(op, kFull, w.score(), w.constant(b)));
+        Tile tile(1, 128, 1);
+        for (std::size_t i = 0; i < values.size(); ++i) tile.scores[i] = values[i];
+        const Result got = run(program, tile);
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          const float a = values[i];
+          if (std::abs(a / b) >= 0x1p24f) continue;
+          const double rest = python_mod(a, b);
+          const double exact = op == TileOp::mod ? rest : std::round((double{a} - rest) / b);
+          EXPECT_EQ(got.scores[i], static_cast<float>(exact)) << a << " by " << b;
+        }
+      }
+    }
+  }
+}
+
+TEST(TileProgram, RealDivisionAtTheEdges) {
+  struct Edge {
+    float a, b, quotient, rest;
+  };
+  const Edge edges[] = {{5, kInf, 0, 5},       {-5, kInf, -1, kInf},  {5, -kInf, -1, -kInf},
+                        {-5, -kInf, 0, -5},    {5, 0, kInf, kNaN},    {-5, 0, -kInf, kNaN},
+                        {0, 0, kNaN, kNaN},    {kInf, 3, kInf, kNaN}, {kInf, kInf, kNaN, kNaN},
+                        {kNaN, 2, kNaN, kNaN}, {2, kNaN, kNaN, kNaN}};
+  for (const Target target : available_targets()) {
+    const ScopedTarget forced(target);
+    for (const Edge& edge : edges) {
+      for (const TileOp op : {TileOp::floor_div, TileOp::mod}) {
+        Writer w;
+        const TileProgram program = w.done(w.op(op, kFull, w.score(), w.constant(edge.b)));
+        Tile tile(1, 1, 1);
+        tile.scores[0] = edge.a;
+        const float got = run(program, tile).scores[0];
+        const float expected = op == TileOp::mod ? edge.rest : edge.quotient;
+        EXPECT_TRUE(got == expected || (std::isnan(got) && std::isnan(expected)))
+            << edge.a << " by " << edge.b << ": " << got;
+      }
+    }
+  }
+}
+
+// Random reals, special ones too: // and % have one result on all targets.
+TEST(TileProgram, RealDivisionHasTheSameBitsOnEveryTarget) {
+  std::mt19937 random(9);
+  for (const TileOp op : {TileOp::floor_div, TileOp::mod, TileOp::floor}) {
+    Writer w;
+    const int s = w.score();
+    const int other = w.op(TileOp::to_real, kRow, w.query());
+    const TileProgram program = w.done(w.op(op, kFull, s, other));
+    Tile tile(48, 128, 9);
+    for (float& x : tile.scores) {
+      if (random() % 2 != 0) x = std::bit_cast<float>(static_cast<uint32_t>(random()));
+    }
+    tile.query[3] = 0;
+    tile.query[4] = -7;
+    const Result definition = [&] {
+      const ScopedTarget forced(Target::scalar);
+      return run(program, tile);
+    }();
+    for (const Target target : available_targets()) {
+      const ScopedTarget forced(target);
+      EXPECT_EQ(first_difference(run(program, tile).scores, definition.scores), -1) << name(target);
+    }
+  }
+}
+
+TEST(TileProgram, IntegersAtTheEdges) {
+  constexpr int32_t kLeast = std::numeric_limits<int32_t>::min();
+  constexpr int32_t kMost = std::numeric_limits<int32_t>::max();
+  const std::vector<int32_t> values{0,
+                                    1,
+                                    -1,
+                                    2,
+                                    -2,
+                                    3,
+                                    7,
+                                    -7,
+                                    31,
+                                    32,
+                                    33,
+                                    64,
+                                    kLeast,
+                                    kLeast + 1,
+                                    kMost,
+                                    kMost - 1,
+                                    46341,
+                                    1 << 24,
+                                    (1 << 24) + 1,
+                                    -100};
+  Writer base;
+  base.program.arrays.push_back({values.data(), 1, {static_cast<int64_t>(values.size())}, {1}});
+  // Every value (by key) with every other (by row); compared digit by digit, because a real holds
+  // 24 bits only.
+  for (int op = static_cast<int>(TileOp::iadd); op <= static_cast<int>(TileOp::ishr); ++op) {
+    for (const int shift : {0, 16}) {
+      Writer w = base;
+      const int a = w.op(TileOp::gather_i32, kKey, w.key());
+      const int b = w.op(TileOp::gather_i32, kRow, w.query());
+      const int made = w.op(static_cast<TileOp>(op), kFull, a, b);
+      const int part = w.op(TileOp::iand, kFull, w.op(TileOp::ishr, kFull, made, w.constant(shift)),
+                            w.constant(0xffff));
+      const TileProgram program = w.done(w.op(TileOp::to_real, kFull, part));
+      Tile tile(static_cast<int>(values.size()), static_cast<int>(values.size()), 1);
+      tile.first_key = 0;
+      for (std::size_t r = 0; r < values.size(); ++r) tile.query[r] = static_cast<int32_t>(r);
+      for (const Target target : available_targets()) {
+        SCOPED_TRACE(std::to_string(op) + " " + std::string(name(target)));
+        const ScopedTarget forced(target);
+        expect_plain(program, tile, run(program, tile));
+      }
+    }
+  }
+}
+
+TEST(TileProgram, AnIndexOutOfRangeOfRealsIsNaNAndCanBeSelectedAway) {
+  Writer w;
+  w.program.arrays = {{arrays().reals.data(), 1, {140}, {1}}};
+  const int s = w.score(), j = w.key();
+  const int inside = w.op(TileOp::ilt, kKey, j, w.constant(140));
+  const int found = w.op(TileOp::gather_f32, kKey, j);
+  const int score = w.op(TileOp::select, kFull, inside, found, s);
+  for (const Target target : available_targets()) {
+    const ScopedTarget forced(target);
+    const Tile tile(3, 64, 2);  // keys 128 .. 191
+    const Result bare = run(Writer(w).done(found), tile);
+    EXPECT_FALSE(std::isnan(bare.scores[11]));
+    EXPECT_TRUE(std::isnan(bare.scores[12]));
+    const TileProgram chosen = Writer(w).done(score);
+    expect_plain(chosen, tile, run(chosen, tile));
+  }
+}
+
+TEST(TileProgram, AnIndexOutOfRangeOfIntegersSpoilsItsLanesForGood) {
+  for (const TileOp op : {TileOp::gather_i32, TileOp::gather_bool}) {
+    for (const TileShape shape : {kOne, kRow, kKey, kFull}) {
+      Writer w;
+      w.program.arrays.push_back({op == TileOp::gather_i32
+                                      ? static_cast<const void*>(arrays().integers.data())
+                                      : arrays().truths.data(),
+                                  1,
+                                  {140},
+                                  {1}});
+      const int index = shape == kOne   ? w.op(TileOp::load_batch, kOne)
+                        : shape == kRow ? w.query()
+                        : shape == kKey ? w.key()
+                                        : w.op(TileOp::isub, kFull, w.key(), w.query());
+      const int found = w.op(op, shape, index);
+      // Never true, and its score is not taken: the lane shows all the same.
+      const int two = w.op(TileOp::ine, shape, found, found);
+      const int never =
+          w.op(TileOp::iand, kFull, two, w.op(TileOp::ile, kFull, w.key(), w.query()));
+      const TileProgram program = w.done(w.constant(1.0f), never);
+      for (const Target target : available_targets()) {
+        const ScopedTarget forced(target);
+        for (const int rows : {1, 17, 48}) {
+          Tile tile(rows, 61, 2);
+          for (const int32_t batch : {3, 140, -1}) {
+            tile.batch = batch;
+            expect_plain(program, tile, run(program, tile));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(TileProgram, EmptyArraysAndFarStridesAreNeverReadAstray) {
+  const float only = 2.5f;
+  for (const Target target : available_targets()) {
+    const ScopedTarget forced(target);
+    const Tile tile(3, 40, 2);
+    {
+      Writer w;
+      w.program.arrays.push_back({nullptr, 2, {0, 5}, {5, 1}});
+      const int found = w.op(TileOp::gather_f32, kFull, w.query(), w.key());
+      for (const float x : {run(w.done(found), tile).scores[0]}) EXPECT_TRUE(std::isnan(x));
+    }
+    // Extents of one reach nothing, whatever their strides; offsets beyond 31 bits are exact.
+    const int64_t far = int64_t{1} << 40;
+    Writer w;
+    w.program.arrays.push_back({&only, 2, {1, 1}, {far, -far}});
+    const int zero = w.constant(0);
+    const int found = w.op(TileOp::gather_f32, kOne, zero, zero);
+    EXPECT_EQ(run(w.done(found), tile).scores[0], 2.5f);
+    // index 1 and index 1: the two strides cancel out.
+    Writer v;
+    v.program.arrays.push_back({&only, 2, {2, 2}, {far, -far}});
+    const int one = v.constant(1);
+    EXPECT_EQ(run(v.done(v.op(TileOp::gather_f32, kFull, one, one)), tile).scores[0], 2.5f);
+    Writer rankless;
+    rankless.program.arrays.push_back({&only, 0, {}, {}});
+    EXPECT_EQ(run(rankless.done(rankless.op(TileOp::gather_f32, kOne)), tile).scores[39], 2.5f);
+  }
+}
+
+TEST(TileProgram, SigmoidKeepsItsStatedError) {
+  Writer w;
+  const TileProgram program = w.done(w.op(TileOp::sigmoid, kFull, w.score()));
+  Tile tile(48, 128, 1);
+  double worst = 0;
+  for (std::size_t i = 0; i < tile.scores.size(); ++i) {
+    tile.scores[i] =
+        -87.0f + 174.0f * static_cast<float>(i) / static_cast<float>(tile.scores.size());
+  }
+  const Result got = run(program, tile);
+  for (std::size_t i = 0; i < tile.scores.size(); ++i) {
+    const double exact = 1 / (1 + std::exp(-double{tile.scores[i]}));
+    worst = std::max(worst, std::abs(got.scores[i] / exact - 1));
+  }
+  EXPECT_LE(worst, 4.5e-7);
+  tile.scores[0] = kInf, tile.scores[1] = -kInf, tile.scores[2] = kNaN, tile.scores[3] = -0.0f;
+  const Result edges = run(program, tile);
+  EXPECT_EQ(edges.scores[0], 1.0f);
+  EXPECT_EQ(edges.scores[1], 0.0f);
+  EXPECT_TRUE(std::isnan(edges.scores[2]));
+  EXPECT_EQ(edges.scores[3], 0.5f);
+}
+
+// ---- what is refused ----
+
+void expect_refused(const Writer& w, const char* part, int score = -1, int mask = -1) {
+  TileProgram program = w.program;
+  program.score = score;
+  program.mask = mask;
+  try {
+    prepare_tile_program(program);
+    ADD_FAILURE() << part;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
+    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
+TEST(TileProgram, RefusesWhatHasNoMeaning) {
+  Writer w;
+  const int s = w.score(), j = w.key(), i = w.query();
+  expect_refused(w, "score is slot 9", 9);
+  expect_refused(w, "mask (slot 0) is not a truth value", -1, s);
+  expect_refused(w, "score (slot 1) is not a real", j);
+  const auto refused = [&](auto&& write, const char* part) {
+    Writer bad = w;
+    write(bad);
+    expect_refused(bad, part);
+  };
+  refused([&](Writer& b) { b.op(TileOp::add, kFull, s, j); },
+          "(add) cannot read the type of slot 1");
+  refused([&](Writer& b) { b.op(TileOp::iadd, kKey, j, i); }, "(iadd) is narrower than slot 2");
+  refused([&](Writer& b) { b.op(TileOp::add, kFull, s, 7); }, "reads slot 7, which nothing wrote");
+  refused([&](Writer& b) { b.op(TileOp::select, kFull, j, s, s); }, "(select) cannot read");
+  refused(
+      [&](Writer& b) {
+        const int yes = b.op(TileOp::ile, kFull, j, i);
+        b.op(TileOp::select, kFull, yes, s, j);
+      },
+      "(select) mixes types");
+  refused(
+      [&](Writer& b) {
+        const int yes = b.op(TileOp::ile, kFull, j, i);
+        b.op(TileOp::iand, kFull, yes, j);
+      },
+      "(iand) mixes types");
+  refused([&](Writer& b) { b.op(TileOp::gather_f32, kKey, j); }, "reads array 0 of 0");
+  refused(
+      [&](Writer& b) {
+        b.program.arrays.push_back({nullptr, 5, {}, {}});
+        b.op(TileOp::gather_f32, kKey, j);
+      },
+      "has rank 5");
+  refused([&](Writer& b) { b.op(static_cast<TileOp>(200), kKey, j); }, "is none");
+  refused([&](Writer& b) { b.op(TileOp::load_key, kRow); }, "load_key's shape is too narrow");
+}
+
+}  // namespace
+}  // namespace regard
+#endif
