@@ -10,6 +10,7 @@
 #define HWY_TARGET_INCLUDE "kernels/tile_program.cc"
 #include <hwy/foreach_target.h>
 
+#include "kernels/tile_program_gather-inl.h"
 #include "kernels/tile_program_loops-inl.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -262,134 +262,17 @@ REGARD_OP_COMPARE(ine, opposite(equal(bits_of(a), bits_of(b))))
 #undef REGARD_INTEGERS1
 #undef REGARD_INTEGERS2
 
-#define REGARD_TILE_UNARY(X)                                                                     \
-  X(neg)                                                                                         \
-  X(abs) X(floor) X(sqrt) X(exp) X(log) X(tanh) X(sigmoid) X(sin) X(cos) X(ineg) X(iabs) X(inot) \
+#define REGARD_TILE_UNARY(X)                                                              \
+  X(neg)                                                                                  \
+  X(abs)                                                                                  \
+  X(floor) X(sqrt) X(exp) X(log) X(tanh) X(sigmoid) X(sin) X(cos) X(ineg) X(iabs) X(inot) \
       X(to_real) X(bool_to_int)
-#define REGARD_TILE_BINARY(X)                                                                  \
-  X(add)                                                                                       \
-  X(sub) X(mul) X(div) X(floor_div) X(mod) X(min) X(max) X(iadd) X(isub) X(imul) X(ifloor_div) \
-      X(imod) X(imin) X(imax) X(iand) X(ior) X(ixor) X(ishl) X(ishr)
+#define REGARD_TILE_BINARY(X)                                                                   \
+  X(add)                                                                                        \
+  X(sub)                                                                                        \
+  X(mul) X(div) X(floor_div) X(mod) X(min) X(max) X(iadd) X(isub) X(imul) X(ifloor_div) X(imod) \
+      X(imin) X(imax) X(iand) X(ior) X(ixor) X(ishl) X(ishr)
 #define REGARD_TILE_COMPARE(X) X(lt) X(le) X(eq) X(ne) X(ilt) X(ile) X(ieq) X(ine)
-
-// ---- arrays ----
-
-// What a gather finds at offsets that are in range, and outside.
-struct GatherReal {
-  static constexpr bool kPoisons = false;
-  static HWY_INLINE HWY_ATTR F32x16 at(const void* data, const I32x16& offset) {
-    return gather(static_cast<const float*>(data), offset);
-  }
-  static HWY_INLINE float one(const void* data, int64_t offset) {
-    return static_cast<const float*>(data)[offset];
-  }
-  static HWY_INLINE HWY_ATTR F32x16 outside() { return broadcast(kNotANumber); }
-};
-struct GatherInteger {
-  static constexpr bool kPoisons = true;
-  static HWY_INLINE HWY_ATTR F32x16 at(const void* data, const I32x16& offset) {
-    return as_f32(gather(static_cast<const int32_t*>(data), offset));
-  }
-  static HWY_INLINE int32_t one(const void* data, int64_t offset) {
-    return static_cast<const int32_t*>(data)[offset];
-  }
-  static HWY_INLINE HWY_ATTR F32x16 outside() { return zero(); }
-};
-struct GatherTruth {
-  static constexpr bool kPoisons = true;
-  static HWY_INLINE HWY_ATTR F32x16 at(const void* data, const I32x16& offset) {
-    alignas(64) int32_t where[16], found[16];
-    store(offset, where);
-    for (int i = 0; i < 16; ++i) found[i] = one(data, where[i]);
-    return as_f32(load(found));
-  }
-  static HWY_INLINE int32_t one(const void* data, int64_t offset) {
-    return static_cast<const uint8_t*>(data)[offset] != 0 ? -1 : 0;
-  }
-  static HWY_INLINE HWY_ATTR F32x16 outside() { return zero(); }
-};
-
-// Notes the lanes of one vector that read outside an array.
-inline void note_poison(TileRun& run, TileShape shape, int row, int vector, uint32_t lanes) {
-  run.poisoned = true;
-  const int rows = run.place->rows;
-  for (int r = 0; r < rows; ++r) {
-    uint16_t* of_row = run.poison + r * kTilePanels;
-    switch (shape) {
-      case TileShape::full:
-        if (r == run.first_row + row)
-          of_row[vector] = static_cast<uint16_t>(of_row[vector] | lanes);
-        break;
-      case TileShape::key:
-        of_row[vector] = static_cast<uint16_t>(of_row[vector] | lanes);
-        break;
-      case TileShape::row:
-        if (r / 16 == vector && (lanes >> r % 16 & 1) != 0) std::memset(of_row, 0xff, 16);
-        break;
-      case TileShape::one:
-        std::memset(of_row, 0xff, 16);
-        break;
-    }
-  }
-}
-
-// Lanes out of range read element 0 instead, and then become Kind::outside().
-template <class Kind>
-HWY_ATTR void gather_step(TileRun& run, const TileStep& step) {
-  const Extent extent = run.of(step);
-  const TileArray& array = run.arrays[step.array];
-  int64_t reach = 0;  // the furthest offset either way
-  bool empty = false;
-  const float* index[4];
-  I32x16 last[4], stride[4];
-  for (int k = 0; k < step.operands; ++k) {
-    const int64_t most = array.shape[k] - 1 < INT32_MAX ? array.shape[k] - 1 : INT32_MAX;
-    const int64_t apart = array.strides[k] < 0 ? -array.strides[k] : array.strides[k];
-    empty = empty || most < 0;
-    // Once beyond 31 bits, always: products of later axes must not overflow what is added here.
-    reach = reach > INT32_MAX || (most > 0 && apart > INT32_MAX / most) ? int64_t{INT32_MAX} + 1
-                                                                        : reach + most * apart;
-    index[k] = run.from(step.operand[k]);
-    last[k] = broadcast_bits(static_cast<int32_t>(most));
-    stride[k] = broadcast_bits(static_cast<int32_t>(array.strides[k]));
-  }
-  const bool narrow = reach <= INT32_MAX;
-  float* to = run.to(step.to);
-  for (int r = 0; r < extent.rows; ++r, to += step.to.row_step) {
-    for (int v = 0; v < extent.vectors; ++v) {
-      Mask16 inside = empty ? first_lanes(0) : first_lanes(16);
-      I32x16 at[4];
-      I32x16 offset = broadcast_bits(0);
-      for (int k = 0; k < step.operands; ++k) {
-        const float* from = index[k] + r * step.operand[k].row_step;
-        at[k] = bits_of(step.operand[k].vector ? load(from + 16 * v) : broadcast(*from));
-        inside = both(inside, opposite(less(at[k], broadcast_bits(0))));
-        inside = both(inside, opposite(less(last[k], at[k])));
-        offset = add(offset, mul(at[k], stride[k]));
-      }
-      const uint32_t outside = ~bits_of(inside) & 0xffff;
-      F32x16 found = zero();
-      if (narrow && !empty) {
-        found = Kind::at(array.data, select(inside, offset, broadcast_bits(0)));
-      } else if (!empty) {
-        alignas(64) int32_t lanes[4][16];
-        alignas(64) decltype(Kind::one(nullptr, 0)) each_one[16] = {};
-        for (int k = 0; k < step.operands; ++k) store(at[k], lanes[k]);
-        for (int i = 0; i < 16; ++i) {
-          if ((outside >> i & 1) != 0) continue;
-          int64_t far = 0;
-          for (int k = 0; k < step.operands; ++k) far += lanes[k][i] * array.strides[k];
-          each_one[i] = Kind::one(array.data, far);
-        }
-        float copy[16];
-        std::memcpy(copy, each_one, sizeof copy);
-        found = load(copy);
-      }
-      store(select(inside, found, Kind::outside()), to + 16 * v);
-      if (Kind::kPoisons && outside != 0) note_poison(run, step.shape, r, v, outside);
-    }
-  }
-}
 
 }  // namespace regard::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -189,6 +189,8 @@ REGARD_INLINE I32x16 mod(const I32x16& a, const I32x16& b) {
   return select(equal(b, broadcast_bits(0)), broadcast_bits(0), rest);
 }
 
+REGARD_INLINE int32_t first_lane(const I32x16& a) { return hn::GetLane(a.part[0]); }
+
 // ---- memory at an index ----
 
 // from[index], each lane's own; the index counts elements.
