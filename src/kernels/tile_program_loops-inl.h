@@ -262,17 +262,16 @@ REGARD_OP_COMPARE(ine, opposite(equal(bits_of(a), bits_of(b))))
 #undef REGARD_INTEGERS1
 #undef REGARD_INTEGERS2
 
-#define REGARD_TILE_UNARY(X)                                                              \
-  X(neg)                                                                                  \
-  X(abs)                                                                                  \
-  X(floor) X(sqrt) X(exp) X(log) X(tanh) X(sigmoid) X(sin) X(cos) X(ineg) X(iabs) X(inot) \
-      X(to_real) X(bool_to_int)
-#define REGARD_TILE_BINARY(X)                                                                   \
-  X(add)                                                                                        \
-  X(sub)                                                                                        \
-  X(mul) X(div) X(floor_div) X(mod) X(min) X(max) X(iadd) X(isub) X(imul) X(ifloor_div) X(imod) \
-      X(imin) X(imax) X(iand) X(ior) X(ixor) X(ishl) X(ishr)
+// clang-format off
+#define REGARD_TILE_UNARY(X)                                                    \
+  X(neg) X(abs) X(floor) X(sqrt) X(exp) X(log) X(tanh) X(sigmoid) X(sin) X(cos) \
+  X(ineg) X(iabs) X(inot) X(to_real) X(bool_to_int)
+#define REGARD_TILE_BINARY(X)                                     \
+  X(add) X(sub) X(mul) X(div) X(floor_div) X(mod) X(min) X(max)   \
+  X(iadd) X(isub) X(imul) X(ifloor_div) X(imod) X(imin) X(imax)   \
+  X(iand) X(ior) X(ixor) X(ishl) X(ishr)
 #define REGARD_TILE_COMPARE(X) X(lt) X(le) X(eq) X(ne) X(ilt) X(ile) X(ieq) X(ine)
+// clang-format on
 
 }  // namespace regard::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
