@@ -217,32 +217,43 @@ inline std::vector<bool> truths(const TileProgram& program) {
   return is_truth;
 }
 
-// Compares every score and mask bit with the plain evaluation.
-inline void expect_plain(const TileProgram& program, const Tile& tile, const Result& got) {
+// What the program means for every score of the tile.
+inline Result plain(const TileProgram& program, const Tile& tile) {
   const std::vector<bool> is_truth = truths(program);
   std::vector<uint32_t> slot(static_cast<std::size_t>(program.slots));
+  Result means{tile.scores,
+               std::vector<uint16_t>(static_cast<std::size_t>(tile.rows) * kTilePanels)};
   for (int r = 0; r < tile.rows; ++r) {
-    for (int key = 0; key < kTileKeys; ++key) {
-      const int bit =
-          got.masks[static_cast<std::size_t>(r * kTilePanels + key / 16)] >> key % 16 & 1;
-      if (key >= tile.keys) {
-        ASSERT_EQ(bit, 0) << "row " << r << " key " << key;
-        continue;
-      }
+    for (int key = 0; key < tile.keys; ++key) {
       const Spot spot = tile.spot(r, key);
-      Plain plain{program};
+      Plain lane{program};
       for (const TileInstruction& code : program.code) {
-        slot[code.to] = plain.evaluate(code, slot, is_truth, spot);
+        slot[code.to] = lane.evaluate(code, slot, is_truth, spot);
       }
-      float score = program.score < 0 ? spot.score : real(slot[static_cast<size_t>(program.score)]);
+      float& score = means.scores[static_cast<std::size_t>(r * kTileKeys + key)];
+      if (program.score >= 0) score = real(slot[static_cast<std::size_t>(program.score)]);
       bool allowed = program.mask < 0 || slot[static_cast<std::size_t>(program.mask)] != 0;
-      if (plain.poisoned) score = kNaN, allowed = true;
-      ASSERT_EQ(bit, allowed) << "row " << r << " key " << key;
-      ASSERT_TRUE(same_bits(got.scores[static_cast<std::size_t>(r * kTileKeys + key)], score))
-          << "row " << r << " key " << key << ": "
-          << got.scores[static_cast<std::size_t>(r * kTileKeys + key)] << " for " << score;
+      if (lane.poisoned) score = kNaN, allowed = true;
+      uint16_t& panel = means.masks[static_cast<std::size_t>(r * kTilePanels + key / 16)];
+      panel = static_cast<uint16_t>(panel | allowed << key % 16);
     }
   }
+  return means;
+}
+
+// Every score of the tile's keys and every bit of the masks.
+inline void expect_same(const Tile& tile, const Result& means, const Result& got) {
+  for (int r = 0; r < tile.rows; ++r) {
+    for (int key = 0; key < tile.keys; ++key) {
+      const auto i = static_cast<std::size_t>(r * kTileKeys + key);
+      ASSERT_TRUE(same_bits(got.scores[i], means.scores[i]))
+          << "row " << r << " key " << key << ": " << got.scores[i] << " for " << means.scores[i];
+    }
+  }
+  ASSERT_EQ(got.masks, means.masks);
+}
+inline void expect_plain(const TileProgram& program, const Tile& tile, const Result& got) {
+  expect_same(tile, plain(program, tile), got);
 }
 
 // ---- writing programs ----
