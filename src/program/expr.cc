@@ -112,8 +112,9 @@ Expr folded(Op op, ValueKind kind, const Expr& a, const Expr& b) {
   const Node& x = *a.node();
   if (!is_constant(a) || (!b.empty() && !is_constant(b))) return {};
   if (x.kind != ValueKind::real) {
-    if (op == Op::to_real) return Expr(static_cast<double>(x.integer));
-    if (kind == ValueKind::real) return {};
+    if (kind == ValueKind::real) {  // to_real, / of integers having made reals of them first
+      return is_f32(x.integer) ? Expr(static_cast<double>(x.integer)) : Expr();
+    }
     return integer_like(kind, compute(op, kind, x.integer, b.empty() ? 0 : b.node()->integer));
   }
   const double y = b.empty() ? 0 : b.node()->number;

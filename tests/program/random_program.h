@@ -10,7 +10,8 @@ namespace regard::testing {
 
 class RandomProgram {
  public:
-  explicit RandomProgram(uint64_t seed, bool outside = true) : random_(seed), outside_(outside) {}
+  // wild: with numbers near the ends of their ranges and indices that leave their arrays.
+  explicit RandomProgram(uint64_t seed, bool wild = true) : random_(seed), wild_(wild) {}
 
   Expr real(int depth) {
     if (depth == 0) {
@@ -23,8 +24,8 @@ class RandomProgram {
         case 3:
           return reals_(index(integer(0), 12));
         default: {
-          constexpr double kNumbers[] = {0, -0.0, 1, -2.5, 0.1, 30, 1e30, 1e-30, 7, -1};
-          return kNumbers[pick(10)];
+          constexpr double kNumbers[] = {0, -0.0, 1, -2.5, 0.1f, 30, 7, -1, 1e30f, 1e-30f};
+          return kNumbers[pick(wild_ ? 10 : 8)];
         }
       }
     }
@@ -88,7 +89,7 @@ class RandomProgram {
           return integers_(index(program::key(), 40));
         default: {
           constexpr int kNumbers[] = {0, 1, -1, 3, -4, 16, 31, 100, 2147483647, -2147483647};
-          return kNumbers[pick(10)];
+          return kNumbers[pick(wild_ ? 10 : 8)];
         }
       }
     }
@@ -180,7 +181,7 @@ class RandomProgram {
  private:
   // Mostly inside an axis.
   Expr index(const Expr& e, int extent) {
-    return outside_ && pick(4) == 0 ? e : max(min(e, extent - 1), 0);
+    return wild_ && pick(4) == 0 ? e : max(min(e, extent - 1), 0);
   }
 
   static Array numbers() {
@@ -199,7 +200,7 @@ class RandomProgram {
   }
 
   std::mt19937_64 random_;
-  bool outside_;
+  bool wild_;
   std::vector<uint8_t> bytes_;
   Array reals_ = numbers(), integers_ = ids(), flags_ = flags();
 };
