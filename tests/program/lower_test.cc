@@ -226,6 +226,7 @@ TEST(Lower, ComputesWhatTheExpressionMeans) {
       RC_DISCARD("too large");
     }
     RC_ASSERT(program.slots <= kMaxTileSlots);
+    prepare_tile_program(program);  // throws where slots, types or shapes do not agree
     Point points[2][2];
     const int64_t batch = random.pick(3);
     for (int r = 0; r < 2; ++r) {
