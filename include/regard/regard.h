@@ -5,4 +5,5 @@
 #include "regard/dtype.h"
 #include "regard/error.h"
 #include "regard/model.h"
+#include "regard/program.h"
 #include "regard/view.h"
