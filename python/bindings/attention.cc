@@ -145,7 +145,9 @@ void bind_attention(nb::module_& module) {
                              writable ? Access::write : Access::read);
           },
           "source"_a.none(), "name"_a, "axes"_a, "writable"_a = false)
-      .def_prop_ro("shape", [](const Array& array) { return nb::tuple(nb::cast(array.shape())); });
+      .def_prop_ro("shape", [](const Array& array) -> nb::typed<nb::tuple, int64_t, nb::ellipsis> {
+        return nb::tuple(nb::cast(array.shape()));
+      });
   module.def(
       "shaped",
       [](std::vector<int64_t> shape, std::string name, std::string axes) {

@@ -40,11 +40,11 @@ void translate(const std::exception_ptr& thrown, void*) {
   }
 }
 
-nb::dict machine() {
+nb::typed<nb::dict, nb::str, nb::any> machine() {
   const CpuFacts cpu = cpu_facts();
   std::vector<std::string> targets;
   for (const Target target : available_targets()) targets.emplace_back(name(target));
-  nb::dict facts;
+  nb::typed<nb::dict, nb::str, nb::any> facts;
   facts["cpu"] = cpu.name;
   facts["threads"] = cpu.cores;
   facts["targets"] = targets;
@@ -59,7 +59,7 @@ NB_MODULE(_core, module) {
   nb::set_leak_warnings(false);  // a mask that somebody keeps to the end is no fault
   module.doc() = "The compiled half of regard; the package is its public face.";
   nb::register_exception_translator(regard::python::translate);
-  module.attr("__version__") = REGARD_VERSION;
+  module.attr("version") = REGARD_VERSION;
   module.def("machine", &regard::python::machine, "Facts that need no measuring.");
   regard::python::bind_attention(module);
 }

@@ -11,7 +11,8 @@ machine offers. The arrays stay where they are: NumPy, torch on the CPU, DLPack,
 """
 
 from regard._attention import attention, explain
-from regard._core import Mask, __version__
+from regard._core import Mask
+from regard._core import version as __version__
 from regard._machine import doctor
 from regard._masks import causal, full
 

@@ -64,23 +64,24 @@ def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None, scale: float | N
     and Gimelshein 2018, its tiling FlashAttention (Dao et al. 2022).
     """
     layout = _layout(layout)
-    inputs = [_arrays.borrow(array, name, layout) for name, array in zip("qkv", (q, k, v))]
+    q_view, k_view, v_view = (_arrays.borrow(array, name, layout)
+                              for name, array in zip("qkv", (q, k, v)))
     options = _options(mask, scale, threads)
     if not isinstance(lse, (bool, np.bool_)):
         raise TypeError(f"attention: lse is {lse!r}, must be True or False")
 
-    dim_axis = layout.index("d")
-    rows = list(inputs[0].shape)
-    dim_v = inputs[2].shape[dim_axis]
+    before, after = q_view.shape[:layout.index("d")], q_view.shape[layout.index("d") + 1:]
     if out is None:
-        out = _arrays.empty((*rows[:dim_axis], dim_v, *rows[dim_axis + 1:]), like=q)
-    outputs = [_arrays.borrow(out, "out", layout, writable=True), None]
-    sums = None
-    if lse:
-        sums = _arrays.empty((*rows[:dim_axis], *rows[dim_axis + 1:]), like=q)
-        outputs[1] = _arrays.borrow(sums, "lse", layout.replace("d", ""), writable=True)
-    _core.attention(*inputs, *outputs, *options)
-    return (out, sums) if lse else out
+        dim_v = v_view.shape[layout.index("d")]
+        out = _arrays.empty((*before, dim_v, *after), like=q)
+    out_view = _arrays.borrow(out, "out", layout, writable=True)
+    if not lse:
+        _core.attention(q_view, k_view, v_view, out_view, None, *options)
+        return out
+    sums = _arrays.empty((*before, *after), like=q)
+    sums_view = _arrays.borrow(sums, "lse", layout.replace("d", ""), writable=True)
+    _core.attention(q_view, k_view, v_view, out_view, sums_view, *options)
+    return out, sums
 
 
 def explain(q: Any, k: Any, v: Any, *, mask: MaskLike = None, scale: float | None = None,
@@ -95,8 +96,9 @@ def explain(q: Any, k: Any, v: Any, *, mask: MaskLike = None, scale: float | Non
     Source: see attention().
     """
     layout = _layout(layout)
-    arrays = [_shaped(source, name, layout) for name, source in zip("qkv", (q, k, v))]
-    return _core.explain(*arrays, *_options(mask, scale, threads))
+    q_view, k_view, v_view = (_shaped(source, name, layout)
+                              for name, source in zip("qkv", (q, k, v)))
+    return _core.explain(q_view, k_view, v_view, *_options(mask, scale, threads))
 
 
 def _layout(layout: Any) -> str:

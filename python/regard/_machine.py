@@ -17,4 +17,4 @@ def doctor() -> dict[str, Any]:
 
     Raises ValueError when REGARD_TARGET names none of the targets.
     """
-    return {"version": _core.__version__, **_core.machine()}
+    return {"version": _core.version, **_core.machine()}
