@@ -25,6 +25,9 @@ install(EXPORT regard_targets NAMESPACE regard:: FILE regard-targets.cmake
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/regard DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h")
 
+# The same package for the build tree itself: REGARD_BUILT finds it there.
+export(EXPORT regard_targets NAMESPACE regard:: FILE ${PROJECT_BINARY_DIR}/regard-targets.cmake)
+
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/regard-config.cmake.in
   ${PROJECT_BINARY_DIR}/regard-config.cmake INSTALL_DESTINATION ${package_dir})
 # Below 1.0 a minor version may change the interface.

@@ -55,6 +55,11 @@ struct AttentionOptions {
 void attention(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
                View<float, 3> out, const AttentionOptions& options = {}, View<float, 2> lse = {});
 
+// In words, what attention() does with such arrays: target, tiles, how the work is cut and why.
+// Reads no array, so data may be null. Throws Error where attention() would.
+std::string explain(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
+                    const AttentionOptions& options = {});
+
 // Gradients of a loss with respect to q, k and v, given dout = dloss/dout [tokens, heads, dim_v]
 // and what attention() returned with the same options: out and lse. dq, dk and dv have the shapes
 // of q, k and v and are overwritten; each number receives its terms in one fixed order, so that

@@ -11,32 +11,65 @@
 #include "base/check.h"
 
 namespace regard {
+namespace {
 
-void attention(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
-               View<float, 3> out, const AttentionOptions& options, View<float, 2> lse) {
-  const int64_t tokens = q.shape[0], heads = q.shape[1], dim = q.shape[2];
-  const int64_t keys = k.shape[0], kv_heads = k.shape[1], dim_v = v.shape[2];
-  for (const auto& [name, shape] :
-       {std::pair{"q", q.shape}, {"k", k.shape}, {"v", v.shape}, {"out", out.shape}}) {
+using Input = View<const float, 3>;
+
+// Every rule that needs no output.
+void check_inputs(const Input& q, const Input& k, const Input& v, const AttentionOptions& options) {
+  for (const auto& [name, shape] : {std::pair{"q", q.shape}, {"k", k.shape}, {"v", v.shape}}) {
     require(shape[0] >= 0 && shape[1] >= 0 && shape[2] >= 0,
             "attention: {} is {} x {} x {}; no size may be negative", name, shape[0], shape[1],
             shape[2]);
   }
+  const int64_t heads = q.shape[1], kv_heads = k.shape[1], dim = q.shape[2], dim_v = v.shape[2];
   require(k.shape[2] == dim, "attention: k has dim {}, q has {}", k.shape[2], dim);
-  require(v.shape[0] == keys && v.shape[1] == kv_heads,
-          "attention: v has {} keys of {} heads, k has {} of {}", v.shape[0], v.shape[1], keys,
-          kv_heads);
-  require(out.shape[0] == tokens && out.shape[1] == heads && out.shape[2] == dim_v,
-          "attention: out is {} x {} x {}, must be {} x {} x {}", out.shape[0], out.shape[1],
-          out.shape[2], tokens, heads, dim_v);
-  require(lse.data == nullptr || (lse.shape[0] == tokens && lse.shape[1] == heads),
-          "attention: lse is {} x {}, must be {} x {}", lse.shape[0], lse.shape[1], tokens, heads);
+  require(v.shape[0] == k.shape[0] && v.shape[1] == kv_heads,
+          "attention: v has {} keys of {} heads, k has {} of {}", v.shape[0], v.shape[1],
+          k.shape[0], kv_heads);
   require(kv_heads > 0 ? heads % kv_heads == 0 : heads == 0,
           "attention: heads ({}) is not a multiple of kv_heads ({})", heads, kv_heads);
   require(dim <= 1024 && dim_v <= 1024, "attention: dim ({}) and dim_v ({}) must be at most 1024",
           dim, dim_v);
   require(options.threads >= 0 && options.threads <= 1024,
           "attention: threads ({}) is not in 0 .. 1024", options.threads);
+  require(!options.scale || *options.scale - *options.scale == 0.0f,
+          "attention: scale ({}) is not a finite number", options.scale.value_or(0.0f));
+}
+
+bool nothing_to_do(const Input& q, const Input& v) {
+  return q.shape[0] == 0 || q.shape[1] == 0 || v.shape[2] == 0;
+}
+
+AttentionPlan plan_for(const Input& q, const Input& k, const Input& v,
+                       const AttentionOptions& options) {
+  const int64_t dim = q.shape[2];
+  const float scale = options.scale.value_or(
+      dim == 0 ? 1.0f : static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim))));
+  const Segment segment{0, q.shape[0], k.shape[0], {}};
+  return AttentionPlan({q.shape[1], k.shape[1], std::max<int64_t>(dim, 1), v.shape[2]},
+                       {&segment, 1}, options.mask, scale, thread_count(options.threads));
+}
+
+}  // namespace
+
+std::string explain(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
+                    const AttentionOptions& options) {
+  check_inputs(q, k, v, options);
+  if (nothing_to_do(q, v)) return "nothing to compute: out has no element";
+  return plan_for(q, k, v, options).explain();
+}
+
+void attention(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
+               View<float, 3> out, const AttentionOptions& options, View<float, 2> lse) {
+  check_inputs(q, k, v, options);
+  const int64_t tokens = q.shape[0], heads = q.shape[1], dim = q.shape[2];
+  const int64_t keys = k.shape[0], kv_heads = k.shape[1], dim_v = v.shape[2];
+  require(out.shape[0] == tokens && out.shape[1] == heads && out.shape[2] == dim_v,
+          "attention: out is {} x {} x {}, must be {} x {} x {}", out.shape[0], out.shape[1],
+          out.shape[2], tokens, heads, dim_v);
+  require(lse.data == nullptr || (lse.shape[0] == tokens && lse.shape[1] == heads),
+          "attention: lse is {} x {}, must be {} x {}", lse.shape[0], lse.shape[1], tokens, heads);
   const Range outputs[] = {range_of(out), lse.data != nullptr ? range_of(lse) : Range{0, 0}};
   const std::pair<const char*, Range> inputs[] = {
       {"q", range_of(q)}, {"k", range_of(k)}, {"v", range_of(v)}};
@@ -45,25 +78,18 @@ void attention(View<const float, 3> q, View<const float, 3> k, View<const float,
             "attention: an output overlaps {}; give it memory of its own", input);
   }
   require(!overlap(outputs[0], outputs[1]), "attention: out and lse overlap");
-  if (tokens == 0 || heads == 0) return;
+  require(lse.data == nullptr || dim_v > 0 || lse.size() == 0,
+          "attention: lse is not offered for dim_v 0");
+  if (nothing_to_do(q, v)) return;
 
-  if (dim_v == 0) {
-    require(lse.data == nullptr, "attention: lse is not offered for dim_v 0");
-    return;
-  }
+  AttentionPlan plan = plan_for(q, k, v, options);
   // With dim 0 every score is 0, as the empty sum is: one zero in place of the missing number.
   static const float kZero = 0.0f;
   if (dim == 0) {
     q = View<const float, 3>(&kZero, {tokens, heads, 1}, {0, 0, 0});
     k = View<const float, 3>(&kZero, {keys, kv_heads, 1}, {0, 0, 0});
   }
-  const float scale = options.scale.value_or(
-      dim == 0 ? 1.0f : static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim))));
-
   const SharedPool pool(options.threads);
-  const Segment segment{0, tokens, keys, {}};
-  AttentionPlan plan({heads, kv_heads, q.shape[2], dim_v}, {&segment, 1}, options.mask, scale,
-                     (*pool).threads());
   plan.run(StridedKeys(k, v), q, out, *pool, lse);
 }
 

@@ -7,6 +7,9 @@
 
 namespace regard {
 
+// How many threads an option stands for: 0 = all cores.
+int thread_count(int threads) noexcept;
+
 // Holds the pool of so many threads (0 = all cores) until it goes out of scope; other calls wait.
 class SharedPool {
  public:

@@ -1,0 +1,80 @@
+"""Every public name explains itself, to people and to type checkers."""
+
+import importlib.metadata
+import importlib.resources
+import inspect
+import pathlib
+import re
+
+import pytest
+import regard
+from regard import _core
+
+CALLABLE = [name for name in regard.__all__ if callable(getattr(regard, name))]
+FUNCTIONS = [name for name in CALLABLE if not inspect.isclass(getattr(regard, name))]
+
+
+def test_all_is_what_is_public():
+    public = {name for name in vars(regard) if not name.startswith("_")}
+    assert public | {"__version__"} == set(regard.__all__)
+    assert {"attention", "causal", "doctor", "explain", "full"} == set(FUNCTIONS)
+    assert inspect.getdoc(regard)
+
+
+@pytest.mark.parametrize("name", CALLABLE)
+def test_has_a_docstring(name):
+    assert len(inspect.getdoc(getattr(regard, name))) > 40
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_signature_is_typed_and_documented(name):
+    function = getattr(regard, name)
+    signature = inspect.signature(function)
+    assert signature.return_annotation is not inspect.Signature.empty
+    doc = inspect.getdoc(function)
+    for parameter in signature.parameters.values():
+        assert parameter.annotation is not inspect.Parameter.empty, parameter
+        assert name == "explain" or re.search(rf"\b{parameter.name}\b", doc), parameter
+
+
+@pytest.mark.parametrize("name, words", [
+    ("attention", ["[tokens, heads, dim]", "[keys, kv_heads, dim_v]", "float32", "Raises",
+                   "TypeError", "ValueError", "MemoryError", "Source", "eq. 1", "logarithm"]),
+    ("explain", ["Raises", "Source"]), ("causal", ["Raises", "Source"]), ("doctor", ["Raises"])])
+def test_contract_names(name, words):
+    doc = inspect.getdoc(getattr(regard, name))
+    assert [word for word in words if word not in doc] == []
+
+
+def test_version_is_one():
+    assert regard.__version__ == importlib.metadata.version("regard")
+    project = pathlib.Path(__file__).parents[2] / "CMakeLists.txt"
+    assert f"project(regard VERSION {regard.__version__} " in project.read_text()
+
+
+def test_types_are_shipped():
+    files = importlib.resources.files(regard)
+    assert (files / "py.typed").is_file()
+    stub = (files / "_core.pyi").read_text()
+    for name in vars(_core):
+        if not name.startswith("_"):
+            assert re.search(rf"^((def|class) )?{name}\b", stub, re.MULTILINE), name
+
+
+def test_doctor():
+    facts = regard.doctor()
+    assert set(facts) == {"version", "cpu", "threads", "targets", "target"}
+    assert facts["target"] in facts["targets"] and facts["threads"] >= 1
+
+
+def test_explain():
+    shapes = (2048, 12, 64), (2048, 4, 64), (2048, 4, 64)
+    text = regard.explain(*shapes, mask="causal", threads=3)
+    assert "causal mask" in text and regard.doctor()["target"] in text and "workspace" in text
+    assert text == regard.explain(*(regard._arrays.np.zeros(s, "f") for s in shapes),
+                                  mask=regard.causal(), threads=3)
+    assert "full mask, scale 0.5" in regard.explain(*shapes, scale=0.5)
+    many = regard.explain((8, 12, 20, 64), (8, 4, 20, 64), (8, 4, 20, 64), layout="bhtd")
+    assert many.startswith("batch of 8 as one sequence with 8 times as many heads\n")
+    many = regard.explain((8, 20, 12, 64), (8, 20, 4, 64), (8, 20, 4, 64), layout="bthd")
+    assert many.startswith("batch of 8, one sequence after another:\n")
