@@ -129,7 +129,7 @@ RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int3
     score_row(packed.data(), shape.dim, tile, scratch.data());
     std::copy_n(scratch.data(), count, row.scores.data() + key);
     const int32_t visible[1] = {count};
-    fold_tile(packed.data(), shape.dim, 1, visible, tile, {}, key % kChunkKeys == 0, chunk,
+    fold_tile(packed.data(), shape.dim, 1, visible, tile, {}, nullptr, key % kChunkKeys == 0, chunk,
               scratch.data());
     if (key + count == keys || (key + kTileKeys) % kChunkKeys == 0) {
       merge_chunk(chunk, 1, key < kChunkKeys, total);

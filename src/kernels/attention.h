@@ -24,6 +24,8 @@ inline constexpr int kTilePanels = kTileKeys / kPanelKeys;
 inline constexpr int kFoldRows = 48;  // most rows of one fold_tile
 inline constexpr int kStageFrom = 9;  // from so many rows a 16-bit tile must be staged first
 
+struct Scoring;  // tile_program.h: what a program makes of the scores
+
 // Up to 128 keys and their values, wherever they lie.
 struct KeyTile {
   DType k_dtype = DType::f32;  // f32, f16 or bf16
@@ -56,12 +58,14 @@ struct FoldState {
 // Empties the state of rows rows.
 void clear_state(const FoldState& state, int rows) noexcept;
 
-// Folds one tile into the state; fresh: into an empty state, whatever the memory holds.
+// Folds one tile into the state; scoring: null, or what changes the scores and masks keys among the
+// visible ones; fresh: into an empty state, whatever the memory holds.
 // q: pack_queries' rows. visible[r]: row r may use the tile's keys 0 .. visible[r] - 1. scores:
 // scratch of rows * 128 + 512 numbers. rows <= kFoldRows, and rows < kStageFrom unless the tile is
 // a staged one.
 void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible, const KeyTile& tile,
-               const Ahead& ahead, bool fresh, const FoldState& state, float* scores) noexcept;
+               const Ahead& ahead, const Scoring* scoring, bool fresh, const FoldState& state,
+               float* scores) noexcept;
 
 // Asks for a whole tile at once: the first one, which no other goes before.
 void prefetch_tile(const KeyTile& tile, int64_t dim, int64_t columns) noexcept;

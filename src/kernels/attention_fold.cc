@@ -1,6 +1,7 @@
 // fold_tile, compiled once per target: scores, the online softmax, and the values. See attention.h
 // for the algebra.
 #include "kernels/attention.h"
+#include "kernels/tile_program.h"
 #include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -177,6 +178,23 @@ HWY_ATTR void score_rows(const float* q, int64_t dim, int rows, const Group* gro
   }
 }
 
+// Runs the program on the scores; a key that it masks gets -inf, whatever its score was.
+HWY_ATTR void score_by_program(const Scoring& scoring, int rows, const int32_t* visible,
+                               float* scores) {
+  ::regard::run_tile_program(*scoring.program, scoring.place, scores, scoring.allowed,
+                             scoring.scratch);
+  if (scoring.program->mask < 0) return;
+  for (int r = 0; r < rows; ++r) {
+    const uint16_t* const allowed = scoring.allowed + r * kTilePanels;
+    float* const s = scores + r * kTileKeys;
+    for (int p = 0; p < panels_of(visible[r]); ++p) {
+      if (allowed[p] == 0xFFFF) continue;
+      float* const at = s + p * kPanelKeys;
+      store(select(mask_of_bits(allowed[p]), load(at), broadcast(kNone)), at);
+    }
+  }
+}
+
 // The largest visible score of a row, in 16 lanes.
 HWY_INLINE HWY_ATTR F32x16 row_maximum(const float* scores, int visible) {
   if (visible == kTileKeys) {
@@ -300,10 +318,37 @@ void find_runs(const KeyTile& tile, const KeyTile& next, Run<T>* runs) {
   }
 }
 
+// o = o · shrink + p v of one row over the keys that it sees, one by one: where values may be NaN or
+// infinite and a program masks some of them.
+template <class T>
+HWY_ATTR void add_seen_values(const float* p, int visible, const uint16_t* allowed,
+                              const KeyTile& tile, bool fresh, float shrink, int64_t columns,
+                              float* o) {
+  for (int64_t column = 0; column < columns; column += 16) {
+    F32x16 sum = fresh ? zero() : mul(load(o + column), broadcast(shrink));
+    for (int key = 0; key < visible; ++key) {
+      const int panel = key / kPanelKeys, lane = key % kPanelKeys;
+      if ((allowed[panel] >> lane & 1) == 0) continue;
+      const T* const values = static_cast<const T*>(tile.values_of_panel[panel]) +
+                              lane * tile.value_step + column / 16 * tile.column_step;
+      sum = fma(broadcast(p[key]), load(values), sum);
+    }
+    store(sum, o + column);
+  }
+}
+
 template <class T>
 HWY_ATTR void add_values(const float* p, int rows, const int32_t* visible, const Group* groups,
-                         int count, const KeyTile& tile, const Ahead& ahead, bool fresh,
-                         const float* shrink, const FoldState& state) {
+                         int count, const KeyTile& tile, const Ahead& ahead,
+                         const uint16_t* allowed, bool fresh, const float* shrink,
+                         const FoldState& state) {
+  if (allowed != nullptr && tile.special != 0) {
+    for (int r = 0; r < rows; ++r) {
+      add_seen_values<T>(p + r * kTileKeys, visible[r], allowed + r * kTilePanels, tile, fresh,
+                         shrink[r], state.columns, state.o + r * state.columns);
+    }
+    return;
+  }
   constexpr int kTallest =
       sizeof(T) == sizeof(float) || kMaxTileRows < kStageFrom ? kMaxTileRows : kStageFrom - 1;
   const int columns = static_cast<int>(state.columns / 16);
@@ -334,17 +379,19 @@ HWY_ATTR void add_values(const float* p, int rows, const int32_t* visible, const
 }  // namespace
 
 HWY_ATTR void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible,
-                        const KeyTile& tile, const Ahead& ahead, bool fresh, const FoldState& state,
-                        float* scores) {
+                        const KeyTile& tile, const Ahead& ahead, const Scoring* scoring,
+                        bool fresh, const FoldState& state, float* scores) {
   alignas(64) float shrink[kFoldRows], used[kFoldRows];
   Group groups[(kFoldRows + kMaxTileRows - 1) / kMaxTileRows];
   const int count = group_rows(rows, visible, groups);
   with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
     score_rows<decltype(t)>(q, dim, rows, groups, count, tile, ahead, scores);
   });
+  if (scoring != nullptr) score_by_program(*scoring, rows, visible, scores);
   soften(scores, rows, visible, groups, count, ahead, fresh, state, shrink, used);
   with_dtype(tile.v_dtype, [&](auto t) HWY_ATTR {
-    add_values<decltype(t)>(scores, rows, visible, groups, count, tile, ahead, fresh, shrink,
+    add_values<decltype(t)>(scores, rows, visible, groups, count, tile, ahead,
+                            scoring != nullptr ? scoring->allowed : nullptr, fresh, shrink,
                             state);
   });
 }
@@ -363,8 +410,9 @@ HWY_AFTER_NAMESPACE();
 namespace regard {
 
 void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible, const KeyTile& tile,
-               const Ahead& ahead, bool fresh, const FoldState& state, float* scores) noexcept {
-  REGARD_DISPATCH(fold_tile)(q, dim, rows, visible, tile, ahead, fresh, state, scores);
+               const Ahead& ahead, const Scoring* scoring, bool fresh, const FoldState& state,
+               float* scores) noexcept {
+  REGARD_DISPATCH(fold_tile)(q, dim, rows, visible, tile, ahead, scoring, fresh, state, scores);
 }
 
 void score_row(const float* q, int64_t dim, const KeyTile& tile, float* out) noexcept {

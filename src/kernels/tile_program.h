@@ -169,4 +169,12 @@ int64_t tile_program_scratch(const TileProgram& program) noexcept;
 void run_tile_program(const TileProgram& program, const TilePlace& place, float* scores,
                       uint16_t* masks, void* scratch) noexcept;
 
+// What a fold needs to run a program on its scores.
+struct Scoring {
+  const TileProgram* program;
+  TilePlace place;
+  uint16_t* allowed;  // scratch: [rows][8], a bit for each key
+  void* scratch;
+};
+
 }  // namespace regard

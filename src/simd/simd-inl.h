@@ -314,6 +314,25 @@ REGARD_INLINE Mask16 first_lanes(int count) {
 
 // ---- bits ----
 
+// Bit i is lane i.
+REGARD_INLINE Mask16 mask_of_bits(uint32_t bits) {
+  Mask16 m;
+#if HWY_TARGET == HWY_AVX3
+  m.part[0].raw = static_cast<__mmask16>(bits);
+#elif HWY_TARGET == HWY_SCALAR
+  for (int p = 0; p < kParts; ++p) m.part[p] = hn::Mask<F32Tag>::FromBool((bits >> p & 1) != 0);
+#else
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) {
+    const uint32_t some = bits >> (p * kWidth);
+    const uint8_t few[8] = {static_cast<uint8_t>(some), static_cast<uint8_t>(some >> 8)};
+    m.part[p] = hn::LoadMaskBits(F32Tag(), few);
+  }
+#endif
+  return m;
+}
+
+
 REGARD_INLINE I32x16 bits_of(const F32x16& a) {
   I32x16 x;
 #pragma GCC unroll 16
