@@ -12,6 +12,10 @@ function(regard_room name)
   set_target_properties(regard_${name} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON)
   target_compile_features(regard_${name} PUBLIC cxx_std_20)
   target_compile_options(regard_${name} PRIVATE -Wall -Wextra -Wshadow -ffp-contract=off)
+  # Kernels are one function for each of many shapes: what costs minutes to compile is left out.
+  if("hwy" IN_LIST room_USES)
+    target_compile_options(regard_${name} PRIVATE ${REGARD_KERNEL_FLAGS})
+  endif()
   target_include_directories(regard_${name}
     PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>
            $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)

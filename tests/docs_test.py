@@ -87,7 +87,7 @@ class Tree(unittest.TestCase):
 
     def test_the_attention_kernel_is_three_clicks_away(self):
         self.assertIn("docs/DESIGN.md", links(ROOT / "README.md"))
-        self.assertIn("../src/kernels/attention_fold.cc", links(ROOT / "docs/DESIGN.md"))
+        self.assertIn("../src/tiles/fold.cc", links(ROOT / "docs/DESIGN.md"))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@
 // of all query heads of the group, in order. dq of a block of 128 rows passes from the task of one
 // chunk to the task of the next, as in a wavefront, so that it too is added to in order and nothing
 // is computed twice.
+#include "tiles/backward.h"
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -15,7 +17,6 @@
 #include "attention/shared_pool.h"
 #include "base/buffer.h"
 #include "base/check.h"
-#include "kernels/attention_backward.h"
 #include "regard/attention.h"
 #include "simd/target.h"
 

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "attention/attention.h"
-#include "kernels/attention.h"
+#include "tiles/fold.h"
 
 namespace regard {
 

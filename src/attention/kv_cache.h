@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/buffer.h"
-#include "kernels/attention.h"
 #include "regard/dtype.h"
 #include "regard/view.h"
+#include "tiles/fold.h"
 
 namespace regard {
 

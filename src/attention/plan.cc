@@ -13,8 +13,8 @@
 #include "attention/attention.h"
 #include "attention/key_source.h"
 #include "base/check.h"
-#include "kernels/attention.h"
 #include "simd/target.h"
+#include "tiles/fold.h"
 
 namespace regard {
 namespace {
@@ -368,7 +368,7 @@ void AttentionPlan::Parts::run_task(const Task& task, const KeySource& source,
           ahead.row_bytes = shape.dim_v * static_cast<int64_t>(sizeof(float));
         }
         fold_tile(scratch.q + row * shape.dim, shape.dim, count, scratch.visible, tile, ahead,
-                  begins, fold_at(row), scratch.scores);
+                  nullptr, begins, fold_at(row), scratch.scores);
         if (key + kTileKeys < std::min(chunk_end, row_end)) continue;
         // The chunk is complete, and its state is still in the first cache.
         merge_chunk(fold_at(row), count, first, total);

@@ -1,8 +1,8 @@
 // From expressions to the instructions that the kernels run on a tile of scores.
 #pragma once
 
-#include "kernels/tile_program.h"
 #include "regard/program.h"
+#include "tiles/program.h"
 
 namespace regard {
 

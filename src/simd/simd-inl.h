@@ -332,7 +332,6 @@ REGARD_INLINE Mask16 mask_of_bits(uint32_t bits) {
   return m;
 }
 
-
 REGARD_INLINE I32x16 bits_of(const F32x16& a) {
   I32x16 x;
 #pragma GCC unroll 16

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "kernels/tile_program_steps.h"
+#include "tiles/program_steps.h"
 
 namespace regard {
 namespace {

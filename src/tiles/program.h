@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/attention.h"
+#include "tiles/fold.h"
 
 namespace regard {
 

@@ -16,8 +16,8 @@
 
 #include "kernels/bits.h"
 #include "kernels/elementwise.h"
-#include "kernels/tile_program.h"
 #include "simd/target.h"
+#include "tiles/program.h"
 
 namespace regard {
 

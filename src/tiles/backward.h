@@ -12,7 +12,7 @@
 
 #include <cstdint>
 
-#include "kernels/attention.h"
+#include "tiles/fold.h"
 
 namespace regard {
 

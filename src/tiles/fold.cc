@@ -1,17 +1,18 @@
-// fold_tile, compiled once per target: scores, the online softmax, and the values. See attention.h
+// fold_tile, compiled once per target: scores, the online softmax, and the values. See fold.h
 // for the algebra.
-#include "kernels/attention.h"
-#include "kernels/tile_program.h"
+#include "tiles/fold.h"
+
 #include "simd/highway.h"
+#include "tiles/program.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/attention_fold.cc"
+#define HWY_TARGET_INCLUDE "tiles/fold.cc"
 #include <hwy/foreach_target.h>
 
-#include "kernels/attention_tile-inl.h"
 #include "simd/math-inl.h"
 #include "simd/simd-inl.h"
 #include "simd/tile-inl.h"
+#include "tiles/groups-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {
@@ -318,8 +319,8 @@ void find_runs(const KeyTile& tile, const KeyTile& next, Run<T>* runs) {
   }
 }
 
-// o = o · shrink + p v of one row over the keys that it sees, one by one: where values may be NaN or
-// infinite and a program masks some of them.
+// o = o · shrink + p v of one row over the keys that it sees, one by one: where values may be NaN
+// or infinite and a program masks some of them.
 template <class T>
 HWY_ATTR void add_seen_values(const float* p, int visible, const uint16_t* allowed,
                               const KeyTile& tile, bool fresh, float shrink, int64_t columns,
@@ -379,8 +380,8 @@ HWY_ATTR void add_values(const float* p, int rows, const int32_t* visible, const
 }  // namespace
 
 HWY_ATTR void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible,
-                        const KeyTile& tile, const Ahead& ahead, const Scoring* scoring,
-                        bool fresh, const FoldState& state, float* scores) {
+                        const KeyTile& tile, const Ahead& ahead, const Scoring* scoring, bool fresh,
+                        const FoldState& state, float* scores) {
   alignas(64) float shrink[kFoldRows], used[kFoldRows];
   Group groups[(kFoldRows + kMaxTileRows - 1) / kMaxTileRows];
   const int count = group_rows(rows, visible, groups);
@@ -391,8 +392,7 @@ HWY_ATTR void fold_tile(const float* q, int64_t dim, int rows, const int32_t* vi
   soften(scores, rows, visible, groups, count, ahead, fresh, state, shrink, used);
   with_dtype(tile.v_dtype, [&](auto t) HWY_ATTR {
     add_values<decltype(t)>(scores, rows, visible, groups, count, tile, ahead,
-                            scoring != nullptr ? scoring->allowed : nullptr, fresh, shrink,
-                            state);
+                            scoring != nullptr ? scoring->allowed : nullptr, fresh, shrink, state);
   });
 }
 

@@ -24,7 +24,7 @@ inline constexpr int kTilePanels = kTileKeys / kPanelKeys;
 inline constexpr int kFoldRows = 48;  // most rows of one fold_tile
 inline constexpr int kStageFrom = 9;  // from so many rows a 16-bit tile must be staged first
 
-struct Scoring;  // tile_program.h: what a program makes of the scores
+struct Scoring;  // program.h: what a program makes of the scores
 
 // Up to 128 keys and their values, wherever they lie.
 struct KeyTile {

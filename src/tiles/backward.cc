@@ -1,16 +1,16 @@
-// backward_tile, compiled once per target. See attention_backward.h for the algebra.
-#include "kernels/attention_backward.h"
+// backward_tile, compiled once per target. See backward.h for the algebra.
+#include "tiles/backward.h"
 
 #include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/attention_backward.cc"
+#define HWY_TARGET_INCLUDE "tiles/backward.cc"
 #include <hwy/foreach_target.h>
 
-#include "kernels/attention_tile-inl.h"
 #include "simd/math-inl.h"
 #include "simd/simd-inl.h"
 #include "simd/tile-inl.h"
+#include "tiles/groups-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

@@ -1,14 +1,14 @@
 // What the forward and the backward kernel share: rows in groups as tall as the matmul tile, and
 // the choice of the tile's shape.
-#if defined(REGARD_KERNELS_ATTENTION_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef REGARD_KERNELS_ATTENTION_TILE_INL_H_
-#undef REGARD_KERNELS_ATTENTION_TILE_INL_H_
+#if defined(REGARD_TILES_GROUPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef REGARD_TILES_GROUPS_INL_H_
+#undef REGARD_TILES_GROUPS_INL_H_
 #else
-#define REGARD_KERNELS_ATTENTION_TILE_INL_H_
+#define REGARD_TILES_GROUPS_INL_H_
 #endif
 
-#include "kernels/attention.h"
 #include "simd/tile-inl.h"
+#include "tiles/fold.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

@@ -2,8 +2,8 @@
 // what the multiply-adds of attention at dim 64 take for them at the core's peak, measured in the
 // same run. A program of five operations may cost 15 % of attention.
 //
-//   cmake --build build/release --target tile_program_bench
-//   build/release/bench/tile_program_bench
+//   cmake --build build/release --target tiles_bench
+//   build/release/bench/tiles_bench
 //
 // On an idle machine only. REGARD_TARGET=avx2 measures another target.
 // Measured (Sapphire-Rapids class, 177 GFLOP/s a core, 48 rows): five operations 2.7 ns, with a
@@ -20,8 +20,8 @@
 
 #include "base/threads.h"
 #include "kernels/ceiling.h"
-#include "kernels/tile_program.h"
 #include "simd/target.h"
+#include "tiles/program.h"
 
 namespace regard {
 namespace {

@@ -2,11 +2,11 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/attention.h"
 #include "simd/highway.h"
+#include "tiles/fold.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/attention_rows.cc"
+#define HWY_TARGET_INCLUDE "tiles/rows.cc"
 #include <hwy/foreach_target.h>
 
 #include "simd/math-inl.h"

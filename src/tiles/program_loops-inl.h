@@ -1,16 +1,16 @@
 // The loops of the tile interpreter: what one step does to all its vectors.
-#if defined(REGARD_KERNELS_TILE_PROGRAM_LOOPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef REGARD_KERNELS_TILE_PROGRAM_LOOPS_INL_H_
-#undef REGARD_KERNELS_TILE_PROGRAM_LOOPS_INL_H_
+#if defined(REGARD_TILES_PROGRAM_LOOPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef REGARD_TILES_PROGRAM_LOOPS_INL_H_
+#undef REGARD_TILES_PROGRAM_LOOPS_INL_H_
 #else
-#define REGARD_KERNELS_TILE_PROGRAM_LOOPS_INL_H_
+#define REGARD_TILES_PROGRAM_LOOPS_INL_H_
 #endif
 
 #include <cstring>
 
-#include "kernels/tile_program_steps.h"
 #include "simd/integer-inl.h"
 #include "simd/math-inl.h"
+#include "tiles/program_steps.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

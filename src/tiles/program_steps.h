@@ -2,7 +2,7 @@
 // operations of programs.
 #pragma once
 
-#include "kernels/tile_program.h"
+#include "tiles/program.h"
 
 namespace regard {
 

@@ -3,15 +3,15 @@
 // in blocks whose intermediate values stay in the first cache.
 #include <cstring>
 
-#include "kernels/tile_program_steps.h"
 #include "simd/highway.h"
+#include "tiles/program_steps.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/tile_program.cc"
+#define HWY_TARGET_INCLUDE "tiles/program.cc"
 #include <hwy/foreach_target.h>
 
-#include "kernels/tile_program_gather-inl.h"
-#include "kernels/tile_program_loops-inl.h"
+#include "tiles/program_gather-inl.h"
+#include "tiles/program_loops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

@@ -1,11 +1,11 @@
 // The tile interpreter against a plain evaluation of one score at a time: random programs over all
 // operations, every target, every edge of a tile; what is out of range; what is refused.
-#include "kernels/tile_program.h"
+#include "tiles/program.h"
 
 #include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/tile_program_test.cc"
+#define HWY_TARGET_INCLUDE "tiles/program_test.cc"
 #include <hwy/foreach_target.h>
 
 #include "simd/math-inl.h"
@@ -35,9 +35,9 @@ HWY_AFTER_NAMESPACE();
 #include <vector>
 
 #include "kernels/bits.h"
-#include "kernels/tile_program_plain.h"
 #include "regard/error.h"
 #include "simd/target.h"
+#include "tiles/program_plain.h"
 
 namespace regard {
 

@@ -1,0 +1,1 @@
+regard_test(tiles/program LINKS tiles kernels USES hwy)
