@@ -7,6 +7,7 @@
 
 #include "attention/key_source.h"
 #include "attention/ranges.h"
+#include "attention/rules.h"
 #include "attention/shared_pool.h"
 #include "base/check.h"
 
@@ -44,11 +45,10 @@ bool nothing_to_do(const Input& q, const Input& v) {
 AttentionPlan plan_for(const Input& q, const Input& k, const Input& v,
                        const AttentionOptions& options) {
   const int64_t dim = q.shape[2];
-  const float scale = options.scale.value_or(
-      dim == 0 ? 1.0f : static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim))));
   const Segment segment{0, q.shape[0], k.shape[0], {}};
   return AttentionPlan({q.shape[1], k.shape[1], std::max<int64_t>(dim, 1), v.shape[2]},
-                       {&segment, 1}, options.mask, scale, thread_count(options.threads));
+                       {&segment, 1}, options.mask, scale_of(options, dim),
+                       thread_count(options.threads));
 }
 
 }  // namespace
@@ -112,7 +112,7 @@ RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int3
   RowOfMap row;
   row.scores.resize(static_cast<std::size_t>(keys));
   row.weights.resize(static_cast<std::size_t>(keys));
-  std::vector<float> packed(static_cast<std::size_t>(kFoldRows / 4 * shape.dim));
+  std::vector<float> packed(static_cast<std::size_t>(kPackedRows * shape.dim));
   pack_queries(&q.data, q.strides[0], 1, shape.dim, scale, packed.data());
   const int64_t columns = cache.padded_dim_v();
   std::vector<float> memory(static_cast<std::size_t>(16 + 16 * 16 + 2 * columns + 2));

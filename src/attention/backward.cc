@@ -8,12 +8,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <limits>
 #include <thread>
 #include <vector>
 
 #include "attention/ranges.h"
+#include "attention/rules.h"
 #include "attention/shared_pool.h"
 #include "base/buffer.h"
 #include "base/check.h"
@@ -24,8 +24,6 @@ namespace regard {
 namespace {
 
 constexpr int kChunkTiles = kChunkKeys / kTileKeys;
-
-int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
 
 struct Backward {
   View<const float, 3> q, k, v, out;
@@ -45,13 +43,7 @@ struct Backward {
   int64_t chunks() const { return (keys() + kChunkKeys - 1) / kChunkKeys; }
   int64_t row_blocks() const { return (tokens() + kGradientRows - 1) / kGradientRows; }
 
-  // Keys that a row may use: always the first ones.
-  int64_t limit(int64_t token) const {
-    if (mask.kind() == Mask::Kind::full) return keys();
-    const int64_t end =
-        mask.align() == Mask::Align::bottom_right ? keys() - tokens() + token + 1 : token + 1;
-    return std::clamp<int64_t>(end, 0, keys());
-  }
+  int64_t limit(int64_t token) const { return keys_of_row(mask, token, tokens(), keys()); }
 
   // The memory of one thread.
   struct Scratch {
@@ -59,10 +51,10 @@ struct Backward {
     float *q, *q_rows, *dout, *dout_rows, *dq;      // of a block of rows
     float *lse, *delta, *products;
   };
-  static constexpr int64_t kPackedRows = kGradientRows + 12;  // whole groups of any tile height
+  static int64_t packed_rows() { return round_up(kGradientRows, kPackedRows); }
   int64_t scratch_numbers() const {
     return kChunkKeys * (dim() + dim_v() + 2 * columns() + columns_v()) +
-           kPackedRows * (dim() + dim_v()) + kGradientRows * (2 * columns() + columns_v() + 2) +
+           packed_rows() * (dim() + dim_v()) + kGradientRows * (2 * columns() + columns_v() + 2) +
            2 * kGradientRows * kTileKeys + 13 * 16;
   }
   Scratch scratch(float* at) const {
@@ -77,8 +69,8 @@ struct Backward {
     s.k_rows = take(kChunkKeys * columns());
     s.dk = take(kChunkKeys * columns());
     s.dv = take(kChunkKeys * columns_v());
-    s.q = take(kPackedRows * dim());
-    s.dout = take(kPackedRows * dim_v());
+    s.q = take(packed_rows() * dim());
+    s.dout = take(packed_rows() * dim_v());
     s.q_rows = take(kGradientRows * columns());
     s.dout_rows = take(kGradientRows * columns_v());
     s.dq = take(kGradientRows * columns());
@@ -249,8 +241,7 @@ void attention_backward(View<const float, 3> q, View<const float, 3> k, View<con
   require(lse.shape[0] == tokens && lse.shape[1] == heads,
           "attention_backward: lse is {} x {}, must be {} x {}", lse.shape[0], lse.shape[1], tokens,
           heads);
-  const float scale =
-      options.scale.value_or(static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim))));
+  const float scale = scale_of(options, dim);
   require(scale - scale == 0.0f, "attention_backward: scale ({}) is not a finite number", scale);
   require(options.threads >= 0 && options.threads <= 1024,
           "attention_backward: threads ({}) is not in 0 .. 1024", options.threads);

@@ -12,6 +12,7 @@
 
 #include "attention/attention.h"
 #include "attention/key_source.h"
+#include "attention/rules.h"
 #include "base/check.h"
 #include "simd/target.h"
 #include "tiles/fold.h"
@@ -38,8 +39,6 @@ struct Join {
   int32_t chunks;
   int64_t first_partial;
 };
-
-int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
 
 }  // namespace
 
@@ -70,7 +69,7 @@ struct AttentionPlan::Parts {
     float** lse_rows;
     int32_t* visible;
   };
-  int64_t packed_rows() const { return round_up(task_rows, kFoldRows / 4); }
+  int64_t packed_rows() const { return round_up(task_rows, kPackedRows); }
   int64_t scratch_bytes() const {
     const int64_t padded = round_up(task_rows, 16);
     const int64_t numbers = packed_rows() * shape.dim + kFoldRows * kTileKeys + 512 +
@@ -106,14 +105,9 @@ struct AttentionPlan::Parts {
     return {at, at + rows_of_task, at + 2 * rows_of_task, columns};
   }
 
-  // Keys that a row of the group may use: always the first ones.
+  // Keys that a row of the group may use.
   int64_t limit(const Segment& segment, int64_t row) const {
-    if (mask.kind() == Mask::Kind::full) return segment.keys;
-    const int64_t token = row / group;
-    const int64_t end = mask.align() == Mask::Align::bottom_right
-                            ? segment.keys - segment.rows + token + 1
-                            : token + 1;
-    return std::clamp<int64_t>(end, 0, segment.keys);
+    return keys_of_row(mask, row / group, segment.rows, segment.keys);
   }
   int64_t chunks_of(const Segment& segment, int64_t last_row) const {
     return (limit(segment, last_row) + kChunkKeys - 1) / kChunkKeys;

@@ -21,8 +21,9 @@ inline constexpr int kPanelKeys = 16;   // keys of a transposed panel
 inline constexpr int kTileKeys = 128;   // keys between two rescales
 inline constexpr int kChunkKeys = 512;  // keys between two restarts of the state
 inline constexpr int kTilePanels = kTileKeys / kPanelKeys;
-inline constexpr int kFoldRows = 48;  // most rows of one fold_tile
-inline constexpr int kStageFrom = 9;  // from so many rows a 16-bit tile must be staged first
+inline constexpr int kFoldRows = 48;    // most rows of one fold_tile
+inline constexpr int kPackedRows = 12;  // packed rows come in whole groups, of any tile's height
+inline constexpr int kStageFrom = 9;    // from so many rows a 16-bit tile must be staged first
 
 struct Scoring;  // program.h: what a program makes of the scores
 
@@ -111,7 +112,7 @@ bool pack_values(const float* row, int64_t step, int64_t dim_v, int64_t columns,
 
 // count rows of q, each number times scale, rounded once, packed for fold_tile: groups of as many
 // rows as the target's tile is tall, each [dim][rows]. out: count rounded up to a multiple of
-// kFoldRows / 4, times dim.
+// kPackedRows, times dim.
 void pack_queries(const float* const* rows, int64_t step, int count, int64_t dim, float scale,
                   float* out) noexcept;
 
