@@ -20,31 +20,6 @@ constexpr int kGroups = (kGradientRows + kMaxTileRows - 1) / kMaxTileRows;
 constexpr int64_t kStagedColumn = kGradientRows * 16;  // between 16 staged columns and the next
 static_assert(kGradientRows == kTileKeys);
 
-// out[row][16 columns each] = A B for a group of rows: A packed as columns, B panels.
-struct ProductWork {
-  const float* a;
-  int64_t depth;
-  const float* panels;
-  float* out;
-
-  template <int kRows, int kColumns>
-  HWY_ATTR void run(int first) const {
-    Stored<float, kColumns> b;
-    b.step = kPanelKeys;
-    for (int j = 0; j < kColumns; ++j) b.base[j] = panels + (first + j) * depth * kPanelKeys;
-    Accumulators<kRows, kColumns> sum;
-    clear(sum);
-    multiply_add(Columns<kMaxTileRows>{a}, b, depth, sum);
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-      for (int j = 0; j < kColumns; ++j) {
-        store(sum.at[r][j], out + r * kTileKeys + (first + j) * kPanelKeys);
-      }
-    }
-  }
-};
-
 // out += A B for a group of rows of A: B staged rows, from number `begin` of the chain to `end`.
 template <class A>
 struct GatherWork {
@@ -75,22 +50,12 @@ struct GatherWork {
   }
 };
 
-// s and dp of all rows. Panels outside, row groups inside: a pair of panels stays in the first
-// cache.
-HWY_ATTR void products(const float* a, int64_t depth, const float* panels, const Group* groups,
-                       int count, int most, float* out) {
-  constexpr int kStep = columns_for(kMaxTileRows);
-  for (int panel = 0; panel < panels_of(most); panel += kStep) {
-    for (int g = 0; g < count; ++g) {
-      const int needed = panels_of(groups[g].most) - panel;
-      if (needed <= 0) continue;
-      const int row = groups[g].row;
-      with_rows<kMaxTileRows>(
-          groups[g].height, needed < kStep ? needed : kStep,
-          ProductWork{a + row * depth, depth, panels + panel * depth * kPanelKeys,
-                      out + row * kTileKeys + panel * kPanelKeys});
-    }
-  }
+// Panels that lie end to end, as the score product takes them.
+KeyTile tile_of(const float* panels, int64_t depth, int keys) {
+  KeyTile tile;
+  tile.keys = keys;
+  for (int p = 0; p < panels_of(keys); ++p) tile.keys_of_panel[p] = panels + p * depth * kPanelKeys;
+  return tile;
 }
 
 // s -> p and dp -> ds in place, for as many panels as the row's group uses; 0 where masked.
@@ -201,8 +166,10 @@ HWY_ATTR void backward_tile(const GradientRows& rows, const GradientKeys& keys, 
   int most = 0;
   for (int g = 0; g < count; ++g) most = groups[g].most > most ? groups[g].most : most;
   if (most == 0) return;
-  products(rows.q, dim, keys.k_panels, groups, count, most, p);
-  products(rows.dout, dim_v, keys.v_panels, groups, count, most, ds);
+  score_rows<float>(rows.q, dim, rows.rows, groups, count, tile_of(keys.k_panels, dim, most), {},
+                    p);
+  score_rows<float>(rows.dout, dim_v, rows.rows, groups, count, tile_of(keys.v_panels, dim_v, most),
+                    {}, ds);
   for (int r = 0; r < rows.rows; ++r) {
     differentiate(p + r * kTileKeys, ds + r * kTileKeys, visible[r], panels_of(most), rows.lse[r],
                   rows.delta[r]);

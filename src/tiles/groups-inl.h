@@ -1,5 +1,5 @@
-// What the forward and the backward kernel share: rows in groups as tall as the matmul tile, and
-// the choice of the tile's shape.
+// What the forward and the backward kernel share: rows in groups as tall as the matmul tile, the
+// choice of the tile's shape, and the product of packed rows with panels.
 #if defined(REGARD_TILES_GROUPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef REGARD_TILES_GROUPS_INL_H_
 #undef REGARD_TILES_GROUPS_INL_H_
@@ -55,6 +55,104 @@ static HWY_MAYBE_UNUSED int group_rows(int rows, const int32_t* visible, Group* 
   return count;
 }
 constexpr int panels_of(int keys) { return (keys + kPanelKeys - 1) / kPanelKeys; }
+
+// s = q kᵀ for a group of rows and a range of panels.
+template <class T, bool kFew, bool kAsks = kFew>
+struct ScoreWork {
+  const float* q;
+  int64_t dim;
+  const void* const* panels;
+  float* scores;
+  const void* const* ahead = nullptr;  // what to ask for: few rows for each panel, many once
+  int64_t ahead_step = 0;              // bytes, with each number of a key
+
+  template <int kRows, int kColumns>
+  HWY_ATTR void run(int first) const {
+    constexpr int kAhead = kFew ? kColumns : kAsks ? 1 : 0;
+    Stored<T, kColumns, kAhead> keys;
+    keys.step = kPanelKeys;
+    keys.ahead_step = ahead_step;
+    for (int j = 0; j < kColumns; ++j) keys.base[j] = static_cast<const T*>(panels[first + j]);
+    for (int j = 0; j < kAhead; ++j)
+      keys.ahead[j] = static_cast<const std::byte*>(ahead[first + j]);
+    Accumulators<kRows, kColumns> s;
+    clear(s);
+    multiply_add(Columns<kMaxTileRows>{q}, keys, dim, s);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kColumns; ++j) {
+        store(s.at[r][j], scores + r * kTileKeys + (first + j) * kPanelKeys);
+      }
+    }
+  }
+};
+
+// The next tile's panel at each place, or this tile's where the next one has none.
+static HWY_MAYBE_UNUSED void look_ahead(const void* const* here, const void* const* next, int count,
+                                        int next_count, const void** ahead) {
+  for (int p = 0; p < count; ++p) ahead[p] = p < next_count ? next[p] : here[p];
+}
+
+template <class T>
+HWY_ATTR void score_rows(const float* q, int64_t dim, int rows, const Group* groups, int count,
+                         const KeyTile& tile, const Ahead& ahead, float* scores) {
+  if (rows < kStageFrom) {
+    // Few rows: one group against all its panels, and the next tile's keys come meanwhile.
+    const KeyTile& next = ahead.tile != nullptr ? *ahead.tile : tile;
+    const void* places[kTilePanels];
+    look_ahead(tile.keys_of_panel, next.keys_of_panel, panels_of(tile.keys), panels_of(next.keys),
+               places);
+    for (int g = 0; g < count; ++g) {
+      with_rows<(kMaxTileRows < kStageFrom ? kMaxTileRows : kStageFrom - 1)>(
+          groups[g].height, panels_of(groups[g].most),
+          ScoreWork<T, true>{q + groups[g].row * dim, dim, tile.keys_of_panel,
+                             scores + groups[g].row * kTileKeys, places,
+                             kPanelKeys * static_cast<int64_t>(sizeof(T))});
+    }
+    return;
+  }
+  if constexpr (sizeof(T) == sizeof(float)) {  // 16-bit tiles are staged for many rows
+    // Panels outside, row groups inside: a pair of panels stays in the first cache. Meanwhile this
+    // fold's part of the next tile's panels is asked for, a line with each step, spread evenly.
+    constexpr int kStep = columns_for(kMaxTileRows);
+    constexpr int kNextPanels = 2 * kTilePanels;  // of keys, then of values
+    const bool asks = ahead.tile != nullptr && ahead.tile->keys == kTileKeys;
+    const int panels = panels_of(tile.keys);
+    const int first_asked = kNextPanels * ahead.part / ahead.parts;
+    const int asked = kNextPanels * (ahead.part + 1) / ahead.parts - first_asked;
+    const int slots = (panels + kStep - 1) / kStep * count;
+    int slot = 0;
+    for (int panel = 0; panel < panels; panel += kStep) {
+      for (int g = 0; g < count; ++g, ++slot) {
+        const Group& group = groups[g];
+        const int needed = panels_of(group.most) - panel;
+        if (needed <= 0) continue;
+        const float* const rows_of_q = q + group.row * dim;
+        const void* const* const keys = tile.keys_of_panel + panel;
+        float* const out = scores + group.row * kTileKeys + panel * kPanelKeys;
+        const int ask = slot * asked / slots;
+        if (asks && ask != (slot + 1) * asked / slots && needed >= kStep &&
+            group.height == kMaxTileRows) {
+          const int place = first_asked + ask;
+          const bool of_keys = place < kTilePanels;
+          ScoreWork<T, false, true>{
+              rows_of_q,
+              dim,
+              keys,
+              out,
+              of_keys ? ahead.tile->keys_of_panel + place
+                      : ahead.tile->values_of_panel + (place - kTilePanels),
+              row_bytes(of_keys ? ahead.tile->k_dtype : ahead.tile->v_dtype, kPanelKeys)}
+              .template run<kMaxTileRows, kStep>(0);
+        } else {
+          with_rows<kMaxTileRows>(group.height, needed < kStep ? needed : kStep,
+                                  ScoreWork<T, false>{rows_of_q, dim, keys, out});
+        }
+      }
+    }
+  }
+}
 
 }  // namespace regard::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
