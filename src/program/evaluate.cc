@@ -29,6 +29,8 @@ double divide_floor(double a, double b) {
   return quotient - whole > 0.5 ? whole + 1 : whole;
 }
 
+}  // namespace
+
 double real_value(Op op, double a, double b, double c) {
   switch (op) {
     case Op::add:
@@ -51,6 +53,10 @@ double real_value(Op op, double a, double b, double c) {
       return a < b;
     case Op::less_equal:
       return a <= b;
+    case Op::greater:
+      return a > b;
+    case Op::greater_equal:
+      return a >= b;
     case Op::equal:
       return a == b;
     case Op::not_equal:
@@ -81,6 +87,8 @@ double real_value(Op op, double a, double b, double c) {
       return a;  // to_real
   }
 }
+
+namespace {
 
 // The element at integer indices; false if there is none.
 bool read(const ArrayRecord& array, const double* index, double& value) {

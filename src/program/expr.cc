@@ -62,49 +62,29 @@ Expr make(Op op, ValueKind kind, std::initializer_list<Expr> args) {
 }
 
 Expr fold_reals(Op op, ValueKind kind, double a, double b) {
-  double value = 0;
   switch (op) {
     case Op::add:
-      value = a + b;
-      break;
     case Op::sub:
-      value = a - b;
-      break;
     case Op::mul:
-      value = a * b;
-      break;
     case Op::div:
-      value = a / b;
-      break;
     case Op::min:
-      value = std::isnan(a) || a < b ? a : b;
-      break;
     case Op::max:
-      value = std::isnan(a) || a > b ? a : b;
-      break;
     case Op::less:
-      return a < b;
     case Op::less_equal:
-      return a <= b;
     case Op::greater:
-      return a > b;
     case Op::greater_equal:
-      return a >= b;
     case Op::equal:
-      return a == b;
     case Op::not_equal:
-      return a != b;
     case Op::neg:
-      return -a;
     case Op::abs:
-      return std::abs(a);
     case Op::floor:
-      value = std::floor(a);
       break;
     default:
       return {};
   }
-  return kind == ValueKind::real && is_f32(value) ? Expr(value) : Expr();
+  const double value = real_value(op, a, b);
+  if (kind == ValueKind::boolean) return Expr(value != 0);
+  return op == Op::neg || op == Op::abs || is_f32(value) ? Expr(value) : Expr();
 }
 
 // What an operation on constants gives, or nothing.

@@ -1,4 +1,4 @@
-// A node of an expression, and what its integer operations mean: the one definition that folding,
+// A node of an expression, and what its operations mean: the one definition that folding,
 // evaluation and bounds share.
 #pragma once
 
@@ -117,6 +117,9 @@ inline int32_t compute(Op op, ValueKind kind, int32_t a, int32_t b = 0, int32_t 
       return a;  // floor, to_integer
   }
 }
+
+// Of reals, in double precision; a comparison gives 1 or 0.
+double real_value(Op op, double a, double b = 0, double c = 0);
 
 // An f32 as the kernels make it of a constant: rounded to nearest, inf beyond.
 inline float to_f32(double value) noexcept {
