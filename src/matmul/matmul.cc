@@ -339,13 +339,25 @@ constexpr int64_t kRowsTogether = 512;  // rows that share one expansion of the 
 
 constexpr int64_t kFewestRows = 24;         // that a share of rows is worth cutting for
 constexpr int64_t kLargeShare = 4 << 20;    // bytes of weights times rows: about 0.3 ms
-constexpr int64_t kSmallShare = 128 << 10;  // bytes of weights: about 10 us of reading
+constexpr int64_t kSmallShare = 256 << 10;  // bytes of weights: about 10 us of reading
 
 // Where byte number `at` of the targets' panels laid end to end falls in a target, in whole units
 // of panels.
 int64_t cut(int64_t at, int64_t bytes_of_panel, int64_t panels, int64_t unit) {
   const int64_t panel = (2 * at / bytes_of_panel + unit) / (2 * unit) * unit;  // nearest
   return std::clamp<int64_t>(panel, 0, panels);
+}
+
+// Three to eight shares for each thread: of those numbers the one that fits the units best, so that
+// no thread is left with a share more than the others (18 units: 6 shares of 3, not 8).
+int64_t even_shares(int64_t units, int64_t threads) {
+  int64_t best = 4 * threads, least = INT64_MAX;
+  for (const int64_t each : {4, 5, 3, 6, 7, 8}) {
+    const int64_t shares = each * threads;
+    const int64_t unused = (units + shares - 1) / shares * shares - units;
+    if (unused < least) best = shares, least = unused;
+  }
+  return best;
 }
 
 }  // namespace
@@ -381,13 +393,16 @@ void matmul(View<const float, 2> x, std::span<const MatmulTarget> targets, Threa
   const int64_t threads = pool.threads();
 
   // Threads take share after share, so that one that is held up is helped. One row: shares of
-  // microseconds. More rows: one for each thread, of large calls four, because every share expands
-  // its weights anew; many rows of few features are cut along the rows too.
+  // microseconds. More rows: one for each thread, of large calls several; many rows of few features
+  // are cut along the rows too, and then every share expands its weights anew.
   const bool is_large = bytes * std::min(rows, kRowsTogether) > threads * kLargeShare;
-  const int64_t wanted = rows == 1 ? std::clamp(bytes / kSmallShare, threads, 32 * threads)
-                                   : threads * (is_large ? 4 : 1);
-  const int64_t unit = rows == 1 && panels < 4 * threads ? 1 : 2;
-  const int64_t shares = std::min(wanted, (panels + unit - 1) / unit);
+  // A row alone walks whole groups of panels, which is one stream, where there are enough of them.
+  const int64_t unit = rows > 1 ? 2 : panels < 4 * threads ? 1 : kGroupPanels;
+  const int64_t units = (panels + unit - 1) / unit;
+  const int64_t wanted = rows == 1  ? std::clamp(bytes / kSmallShare, threads, 32 * threads)
+                         : is_large ? even_shares(units, threads)
+                                    : threads;
+  const int64_t shares = std::min(wanted, units);
   const int64_t row_shares =
       std::max((rows + kRowsTogether - 1) / kRowsTogether,
                std::min((threads + shares - 1) / shares, rows / kFewestRows));
