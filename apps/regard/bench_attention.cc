@@ -11,7 +11,7 @@
 #include "attention/attention.h"
 #include "attention/oracle.h"
 #include "base/check.h"
-#include "base/half.h"
+#include "regard/half.h"
 #include "command_line.h"
 #include "json.h"
 #include "kernels/ceiling.h"
@@ -170,7 +170,9 @@ class Case {
   // three.
   double best_ms(double seconds) {
     AttentionPlan plan({shape_.heads, shape_.kv_heads, shape_.dim, shape_.dim}, segments_,
-                       shape_.causal ? causal() : full(), scale(), pool_.threads());
+                       {.mask = shape_.causal ? causal() : full(),
+                        .scale = scale(),
+                        .threads = pool_.threads()});
     const View<float, 3> out(out_.data(), queries().shape);
     int64_t call = 0;
     const auto run = [&] { plan.run(cache_, call++ % copies(), queries(), out, pool_); };

@@ -6,15 +6,14 @@
 namespace regard {
 namespace {
 
-bool allowed(Mask mask, int64_t row, int64_t key, int64_t rows, int64_t keys) {
-  if (mask.kind() == Mask::Kind::full) return true;
-  return key <= (mask.align() == Mask::Align::bottom_right ? keys - rows + row : row);
+bool allowed(const Expr& mask, int64_t row, int64_t key, int64_t rows, int64_t keys) {
+  return mask.empty() || evaluate(mask, {.i = keys - rows + row, .j = key, .row = row}) != 0;
 }
 
 }  // namespace
 
 OracleResult oracle_attention(View<const float, 3> q, View<const float, 3> k,
-                              View<const float, 3> v, Mask mask, double scale) {
+                              View<const float, 3> v, const Expr& mask, double scale) {
   constexpr double kNone = -std::numeric_limits<double>::infinity();
   const int64_t rows = q.shape[0], heads = q.shape[1], dim = q.shape[2];
   const int64_t keys = k.shape[0], kv_heads = k.shape[1], dim_v = v.shape[2];
@@ -50,7 +49,7 @@ OracleResult oracle_attention(View<const float, 3> q, View<const float, 3> k,
 
 OracleGradients oracle_attention_backward(View<const float, 3> q, View<const float, 3> k,
                                           View<const float, 3> v, View<const float, 3> dout,
-                                          Mask mask, double scale) {
+                                          const Expr& mask, double scale) {
   const int64_t rows = q.shape[0], heads = q.shape[1], dim = q.shape[2];
   const int64_t keys = k.shape[0], kv_heads = k.shape[1], dim_v = v.shape[2];
   const OracleResult forward = oracle_attention(q, k, v, mask, scale);

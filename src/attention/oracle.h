@@ -16,7 +16,7 @@ struct OracleResult {
 // o_i = Σ_j exp(s_ij) v_j / Σ_j exp(s_ij) over the keys that row i may use, s_ij = scale · q_i·k_j.
 // Shapes as in attention(). A row without keys gives zeros and lse -inf.
 OracleResult oracle_attention(View<const float, 3> q, View<const float, 3> k,
-                              View<const float, 3> v, Mask mask, double scale);
+                              View<const float, 3> v, const Expr& mask, double scale);
 
 struct OracleGradients {
   std::vector<double> dq;  // [tokens, heads, dim]
@@ -29,6 +29,6 @@ struct OracleGradients {
 // dk_j = scale Σ_i ds_ij q_i.
 OracleGradients oracle_attention_backward(View<const float, 3> q, View<const float, 3> k,
                                           View<const float, 3> v, View<const float, 3> dout,
-                                          Mask mask, double scale);
+                                          const Expr& mask, double scale);
 
 }  // namespace regard

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "base/half.h"
+#include "regard/half.h"
 #include "nn/step.h"
 #include "tensor/pool.h"
 

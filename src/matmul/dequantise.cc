@@ -3,7 +3,7 @@
 #include <bit>
 #include <cstring>
 
-#include "base/half.h"
+#include "regard/half.h"
 #include "matmul/matmul.h"
 
 namespace regard {

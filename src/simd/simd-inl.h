@@ -17,7 +17,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/half.h"
+#include "regard/half.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

@@ -11,7 +11,7 @@
 #include "base/buffer.h"
 #include "base/check.h"
 #include "base/cpu.h"
-#include "base/half.h"
+#include "regard/half.h"
 #include "base/threads.h"
 #include "regard/dtype.h"
 #include "regard/view.h"

@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-#include "base/half.h"
+#include "regard/half.h"
 #include "regard/dtype.h"
 
 namespace regard {

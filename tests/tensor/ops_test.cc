@@ -212,7 +212,8 @@ TEST(Ops, AttentionAppendsAndThenLooksAtAllKeys) {
   const Tensor old_k = random_tensor({earlier, kv_heads, dim}, 1);
   const Tensor old_v = random_tensor({earlier, kv_heads, dim}, 2);
   const std::vector<Segment> first{{0, earlier, earlier, pages_b}};
-  AttentionPlan plan({heads, kv_heads, dim, dim}, first, causal(), scale, 2);
+  AttentionPlan plan({heads, kv_heads, dim, dim}, first,
+                     {.mask = causal(), .scale = scale, .threads = 2});
   attention(random_tensor({earlier, heads, dim}, 3), old_k, old_v, cache, 1, first, plan);
 
   const Tensor q = random_tensor({rows_a + rows_b, heads, dim}, 4);
