@@ -27,17 +27,21 @@ using namespace nb::literals;
 // Axes of Array::view().
 enum { kBatch, kTokens, kHeads, kDim };
 
-Mask causal_mask(std::string_view align) {
-  if (align == "bottom_right") return causal(Mask::Align::bottom_right);
+Expr causal_mask(std::string_view align) {
+  if (align == "bottom_right") return causal(Align::bottom_right);
   require(align == "top_left", "attention: align is '{}', must be 'bottom_right' or 'top_left'",
           align);
-  return causal(Mask::Align::top_left);
+  return causal(Align::top_left);
 }
 
-std::string text_of(const Mask& mask) {
-  if (mask.kind() == Mask::Kind::full) return "regard.full()";
-  return fmt::format("regard.causal(align='{}')",
-                     mask.align() == Mask::Align::top_left ? "top_left" : "bottom_right");
+std::string text_of(const Expr& mask) { return mask.empty() ? "True" : to_string(mask); }
+
+AttentionOptions options_of(const Expr& mask, std::optional<float> scale, int threads) {
+  AttentionOptions options;
+  options.mask = mask;
+  options.scale = scale;
+  options.threads = threads;
+  return options;
 }
 
 // A batch of sequences of one length. All have the same mask, so where heads follow each other at
@@ -131,7 +135,7 @@ std::string explain_batch(const Array& q, const Array& k, const Array& v,
 }  // namespace
 
 void bind_attention(nb::module_& module) {
-  nb::class_<Mask>(module, "Mask",
+  nb::class_<Expr>(module, "Mask",
                    "Which keys a query row may use. regard.full() and regard.causal() make one.")
       .def("__repr__", &text_of);
   module.def("full", &full, "The mask that allows every key.");
@@ -159,17 +163,15 @@ void bind_attention(nb::module_& module) {
   module.def(
       "attention",
       [](const Array& q, const Array& k, const Array& v, const Array& out, const Array* lse,
-         const Mask& mask, std::optional<float> scale, int threads) {
-        run(q, k, v, out, lse, {mask, scale, threads});
-      },
+         const Expr& mask, std::optional<float> scale,
+         int threads) { run(q, k, v, out, lse, options_of(mask, scale, threads)); },
       "q"_a, "k"_a, "v"_a, "out"_a, "lse"_a.none(), "mask"_a, "scale"_a.none(), "threads"_a,
       nb::call_guard<nb::gil_scoped_release>(), "Fills out, and lse if there is one.");
   module.def(
       "explain",
-      [](const Array& q, const Array& k, const Array& v, const Mask& mask,
-         std::optional<float> scale, int threads) {
-        return explain_batch(q, k, v, {mask, scale, threads});
-      },
+      [](const Array& q, const Array& k, const Array& v, const Expr& mask,
+         std::optional<float> scale,
+         int threads) { return explain_batch(q, k, v, options_of(mask, scale, threads)); },
       "q"_a, "k"_a, "v"_a, "mask"_a, "scale"_a.none(), "threads"_a,
       nb::call_guard<nb::gil_scoped_release>(), "What attention() does with such arrays.");
 }

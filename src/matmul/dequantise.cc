@@ -3,8 +3,8 @@
 #include <bit>
 #include <cstring>
 
-#include "regard/half.h"
 #include "matmul/matmul.h"
+#include "regard/half.h"
 
 namespace regard {
 namespace {

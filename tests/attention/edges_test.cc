@@ -305,14 +305,16 @@ TEST(Edges, RefusalsNameTheRuleAndTheNumbers) {
 TEST(Plan, SaysWhatItDoesAndHowMuchMemory) {
   const std::vector<int32_t> table(64, 0);
   const Segment one{0, 1, 4096, table};
-  const AttentionPlan decode({8, 2, 64, 64}, {&one, 1}, {.mask = causal(), .scale = 1.0f, .threads = 2});
+  const AttentionPlan decode({8, 2, 64, 64}, {&one, 1},
+                             {.mask = causal(), .scale = 1.0f, .threads = 2});
   EXPECT_NE(decode.explain().find("chunks of keys are shared out"), std::string::npos);
   EXPECT_NE(decode.explain().find(name(active_target())), std::string::npos);
   EXPECT_GT(decode.workspace_bytes(), 0);
   // Workspace does not grow with rows times keys.
   const Segment small{0, 1024, 1024, table}, large{0, 16384, 16384, table};
   for (const Segment& segment : {small, large}) {
-    const AttentionPlan plan({1, 1, 64, 64}, {&segment, 1}, {.mask = causal(), .scale = 1.0f, .threads = 2});
+    const AttentionPlan plan({1, 1, 64, 64}, {&segment, 1},
+                             {.mask = causal(), .scale = 1.0f, .threads = 2});
     EXPECT_LT(plan.workspace_bytes(), 1 << 20);  // the scores would be 1 GB
   }
 }
