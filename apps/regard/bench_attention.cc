@@ -11,10 +11,10 @@
 #include "attention/attention.h"
 #include "attention/oracle.h"
 #include "base/check.h"
+#include "regard/half.h"
 #include "command_line.h"
 #include "json.h"
 #include "kernels/ceiling.h"
-#include "regard/half.h"
 #include "simd/target.h"
 #include "terminal.h"
 #include "verbs.h"
@@ -169,9 +169,10 @@ class Case {
   // As the peers are timed: two calls to warm up, then the best of at least
   // three.
   double best_ms(double seconds) {
-    AttentionPlan plan(
-        {shape_.heads, shape_.kv_heads, shape_.dim, shape_.dim}, segments_,
-        {.mask = shape_.causal ? causal() : full(), .scale = scale(), .threads = pool_.threads()});
+    AttentionPlan plan({shape_.heads, shape_.kv_heads, shape_.dim, shape_.dim}, segments_,
+                       {.mask = shape_.causal ? causal() : full(),
+                        .scale = scale(),
+                        .threads = pool_.threads()});
     const View<float, 3> out(out_.data(), queries().shape);
     int64_t call = 0;
     const auto run = [&] { plan.run(cache_, call++ % copies(), queries(), out, pool_); };

@@ -64,13 +64,13 @@ Similarity additive(const Array& v);
 Expr dropout(float rate, uint64_t seed);
 
 struct AttentionOptions {
-  Expr mask = {};   // boolean; default: every key is allowed
-  Expr score = {};  // real, of score(); default: the scaled similarity as it is
+  Expr mask = {};                    // boolean; default: every key is allowed
+  Expr score = {};                   // real, of score(); default: the scaled similarity as it is
   Normaliser normaliser = softmax();
-  Expr weight = {};  // real, of weight(); default: p as it is
+  Expr weight = {};                  // real, of weight(); default: p as it is
   Similarity similarity = dot();
-  std::optional<float> scale = {};  // default: the similarity's; zero and negative are legal
-  int threads = 0;                  // 0 = all cores; never changes a bit
+  std::optional<float> scale = {};   // default: the similarity's; zero and negative are legal
+  int threads = 0;                   // 0 = all cores; never changes a bit
 };
 
 // Where the diagonal of a causal mask ends when there are more keys than rows.

@@ -273,8 +273,7 @@ void attention_backward(InputView<3> q_any, InputView<3> k_any, InputView<3> v_a
     fill_zero(dv);
     return;
   }
-  const Backward backward{
-      q, k, v, out, lse, dout, dq, dk, dv, program::split_mask(options.mask).band, scale};
+  const Backward backward{q, k, v, out, lse, dout, dq, dk, dv, program::split_mask(options.mask).band, scale};
   const SharedPool pool(options.threads);
   const int threads = (*pool).threads();
   const int64_t numbers = round_up(backward.scratch_numbers(), 16);

@@ -260,9 +260,9 @@ std::string AttentionPlan::explain() const {
       "softmax attention, {} mask, scale {}: {} sequences, {} rows, up to {} keys\n"
       "target {}; {} query heads share each of {} key/value heads and are packed into one block\n"
       "tiles of {} keys, state restarted every {} keys; {} tasks of up to {} rows\n",
-      p.band.everything() ? "full" : "causal", p.scale, p.segments.size(), rows, most_keys,
-      name(active_target()), p.group, p.shape.kv_heads, kTileKeys, kChunkKeys, p.tasks.size(),
-      p.task_rows);
+      p.band.everything() ? "full" : "causal", p.scale, p.segments.size(), rows,
+      most_keys, name(active_target()), p.group, p.shape.kv_heads, kTileKeys, kChunkKeys,
+      p.tasks.size(), p.task_rows);
   text += p.joins.empty()
               ? "each task walks all its keys, because there are enough tasks for every thread\n"
               : "few rows and many keys: chunks of keys are shared out, and merged in order\n";

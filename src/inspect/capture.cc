@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "nn/step.h"
 #include "regard/half.h"
+#include "nn/step.h"
 #include "tensor/pool.h"
 
 namespace regard::inspect {

@@ -3,8 +3,8 @@
 #include <bit>
 #include <cstring>
 
-#include "matmul/matmul.h"
 #include "regard/half.h"
+#include "matmul/matmul.h"
 
 namespace regard {
 namespace {
