@@ -23,7 +23,9 @@ struct KvCacheShape {
   int64_t kv_heads = 1;
   int64_t dim = 64;
   int64_t dim_v = 64;
-  DType k_dtype = DType::f16;  // f32, f16 or bf16, each on its own
+  // f32, f16, bf16 or i8, each on its own. i8: one f32 scale for each key and kv head, max|x| /
+  // 127.
+  DType k_dtype = DType::f16;
   DType v_dtype = DType::f16;
 };
 
@@ -47,15 +49,25 @@ class KvCache {
   const std::byte* key_panel(int64_t layer, int64_t page, int64_t head,
                              int64_t panel) const noexcept;
   const std::byte* value_row(int64_t layer, int64_t page, int64_t head, int64_t key) const noexcept;
+  // The scales of a panel's keys or values, [16], where they are stored as i8.
+  const float* key_scales(int64_t layer, int64_t page, int64_t head, int64_t panel) const noexcept;
+  const float* value_scales(int64_t layer, int64_t page, int64_t head,
+                            int64_t panel) const noexcept;
   // Does a value of this panel of 16 keys hold a NaN or an infinity?
   bool special(int64_t layer, int64_t page, int64_t head, int64_t panel) const noexcept;
   int64_t padded_dim_v() const noexcept { return padded_dim_v_; }
 
  private:
+  // The index of a panel, counted through all layers, pages and heads.
+  int64_t panel_index(int64_t layer, int64_t page, int64_t head, int64_t panel) const noexcept;
+  void write(int64_t layer, int64_t page, int64_t head, int64_t in_page, View<const float, 2> k,
+             View<const float, 2> v);
+
   KvCacheShape shape_;
   int64_t padded_dim_v_ = 0;
   Buffer keys_, values_;
-  std::vector<uint8_t> special_;  // [layer][page][head][panel]
+  Buffer key_scales_, value_scales_;  // [layer][page][head][page_keys], of i8
+  std::vector<uint8_t> special_;      // [layer][page][head][panel]
 };
 
 }  // namespace regard
