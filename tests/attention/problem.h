@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "attention/attention.h"
-#include "attention/oracle.h"
+#include "reference/reference.h"
 #include "regard/half.h"
 #include "simd/target.h"
 
@@ -160,8 +160,8 @@ struct Distance {
   double out = 0, lse = 0;
 };
 inline Distance distance(const Problem& p, const Result& r) {
-  const OracleResult oracle =
-      oracle_attention(p.q_view(), p.k_view(), p.v_view(), p.mask(), p.scale());
+  const Reference oracle = reference_attention(p.q_view(), p.k_view(), p.v_view(),
+                                               {.mask = p.mask(), .scale = p.scale()});
   Distance d;
   for (int64_t row = 0; row < p.size.rows * p.size.heads; ++row) {
     double error = 0, norm = 0;

@@ -1,7 +1,6 @@
 // The operator's slots by name.
-#include "regard/attention_options.h"
-
 #include "base/check.h"
+#include "regard/attention_options.h"
 
 namespace regard {
 
@@ -31,10 +30,8 @@ Normaliser hardmax() { return {.kind = Normaliser::Kind::hardmax}; }
 Normaliser gumbel_softmax(float temperature, uint64_t seed, Normaliser::Sample sample) {
   require(temperature > 0 && temperature - temperature == 0,
           "gumbel_softmax: temperature ({}) is not a positive number", temperature);
-  return {.kind = Normaliser::Kind::gumbel,
-          .temperature = temperature,
-          .seed = seed,
-          .sample = sample};
+  return {
+      .kind = Normaliser::Kind::gumbel, .temperature = temperature, .seed = seed, .sample = sample};
 }
 
 Similarity dot() { return {}; }
