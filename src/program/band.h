@@ -24,8 +24,8 @@ struct Band {
     return first < end ? KeyRun{first, end} : KeyRun{0, 0};
   }
   bool everything() const noexcept {
-    return from <= 0 && from_query == -kFar && from_row == -kFar && to == kFar && to_query == kFar &&
-           to_row == kFar;
+    return from <= 0 && from_query == -kFar && from_row == -kFar && to == kFar &&
+           to_query == kFar && to_row == kFar;
   }
 };
 

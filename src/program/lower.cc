@@ -21,6 +21,7 @@ constexpr Instructions kInstructions[] = {
     {Op::constant, TileOp::constant_f32, TileOp::constant_i32},
     {Op::score, TileOp::load_score, TileOp::load_score},
     {Op::batch, TileOp::load_batch, TileOp::load_batch},
+    {Op::sequence, TileOp::load_sequence, TileOp::load_sequence},
     {Op::head, TileOp::load_head, TileOp::load_head},
     {Op::query, TileOp::load_query, TileOp::load_query},
     {Op::key, TileOp::load_key, TileOp::load_key},

@@ -19,8 +19,9 @@ namespace {
 
 // ---- leaves ----
 
-HWY_ATTR void load_batch(TileRun& run, const TileStep& step) {
-  store(as_f32(broadcast_bits(run.place->batch)), run.to(step.to));
+template <int32_t TilePlace::*kNumber>
+HWY_ATTR void load_one(TileRun& run, const TileStep& step) {
+  store(as_f32(broadcast_bits(run.place->*kNumber)), run.to(step.to));
 }
 HWY_ATTR void load_key(TileRun& run, const TileStep& step) {
   alignas(64) static constexpr int32_t kCount[16] = {0, 1, 2,  3,  4,  5,  6,  7,
@@ -71,7 +72,8 @@ constexpr void set_all(Table& table, TileOp op, StepFunction function) {
 
 constexpr Table make_table() {
   Table table{};
-  set_all(table, TileOp::load_batch, &load_batch);
+  set_all(table, TileOp::load_batch, &load_one<&TilePlace::batch>);
+  set_all(table, TileOp::load_sequence, &load_one<&TilePlace::sequence>);
   set_all(table, TileOp::load_head, &load_rows<&TilePlace::head>);
   set_all(table, TileOp::load_query, &load_rows<&TilePlace::query>);
   set_all(table, TileOp::load_key, &load_key);

@@ -24,6 +24,7 @@ enum class TileOp : uint8_t {
   // leaves: the score as it comes (shape full), and where it stands
   load_score,
   load_batch,
+  load_sequence,
   load_head,
   load_query,
   load_key,
@@ -156,6 +157,7 @@ struct TilePlace {
   const int32_t* row = nullptr;    // [rows]
   int rows = 0;                    // 1 .. kFoldRows
   int keys = 0;                    // 1 .. kTileKeys
+  int32_t sequence = 0;            // keys random numbers
 };
 
 // Bytes that run_tile_program needs, for any place.

@@ -78,6 +78,8 @@ class Interpreter {
         return {p.s, 0};
       case TileOp::load_batch:
         return {0, static_cast<int32_t>(p.batch)};
+      case TileOp::load_sequence:
+        return {0, static_cast<int32_t>(p.sequence)};
       case TileOp::load_head:
         return {0, static_cast<int32_t>(p.head)};
       case TileOp::load_query:
@@ -228,9 +230,13 @@ TEST(Lower, ComputesWhatTheExpressionMeans) {
     RC_ASSERT(program.slots <= kMaxTileSlots);
     prepare_tile_program(program);  // throws where slots, types or shapes do not agree
     Point points[2][2];
-    const int64_t batch = random.pick(3);
+    const int64_t batch = random.pick(3), sequence = random.pick(44);
     for (int r = 0; r < 2; ++r) {
-      const Point row{.batch = batch, .head = random.pick(4), .i = random.pick(44), .row = r};
+      const Point row{.batch = batch,
+                      .head = random.pick(4),
+                      .i = random.pick(44),
+                      .row = r,
+                      .sequence = sequence};
       for (int k = 0; k < 2; ++k) {
         points[r][k] = row;
         points[r][k].s = static_cast<float>(random.number());
@@ -259,7 +265,7 @@ TEST(Lower, ComputesWhatTheExpressionMeans) {
 
 TEST(Lower, ComputesEveryValueOnceAndAsNarrowlyAsItVaries) {
   const Array slopes = Array::of("slopes", alibi_slopes(8));
-  const Expr twice = alibi(slopes) + slopes(head()) * (key() - query());
+  const Expr twice = alibi(slopes) + slopes(head()) * (key() - query()) * (sequence() % 2);
   const TileProgram program = lower(twice, key() - query() <= 3);
   int gathers = 0, differences = 0;
   for (const TileInstruction& code : program.code) {
@@ -271,7 +277,7 @@ TEST(Lower, ComputesEveryValueOnceAndAsNarrowlyAsItVaries) {
     if (code.op == TileOp::load_key) {
       EXPECT_EQ(code.shape, TileShape::key);
     }
-    if (code.op == TileOp::constant_i32) {
+    if (code.op == TileOp::constant_i32 || code.op == TileOp::load_sequence) {
       EXPECT_EQ(code.shape, TileShape::one);
     }
     if (code.op == TileOp::ile) {

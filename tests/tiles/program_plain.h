@@ -51,7 +51,7 @@ inline int64_t python_div(int64_t a, int64_t b) {
 }
 
 struct Spot {
-  int32_t batch, head, query, key, row;
+  int32_t batch, sequence, head, query, key, row;
   float score;
 };
 
@@ -89,6 +89,7 @@ struct Plain {
     switch (code.op) {
       case TileOp::load_score: return bits(spot.score);
       case TileOp::load_batch: return wrapped(spot.batch);
+      case TileOp::load_sequence: return wrapped(spot.sequence);
       case TileOp::load_head: return wrapped(spot.head);
       case TileOp::load_query: return wrapped(spot.query);
       case TileOp::load_key: return wrapped(spot.key);
@@ -150,7 +151,7 @@ struct Plain {
 
 struct Tile {
   int rows, keys;
-  int32_t batch = 3, first_key = 128;
+  int32_t batch = 3, first_key = 128, sequence = 17;
   std::vector<int32_t> head, query, row;
   std::vector<float> scores;  // [rows][128]
 
@@ -168,12 +169,17 @@ struct Tile {
     }
   }
   TilePlace place() const {
-    return {batch, first_key, head.data(), query.data(), row.data(), rows, keys};
+    return {batch, first_key, head.data(), query.data(), row.data(), rows, keys, sequence};
   }
   Spot spot(int r, int key) const {
     const auto i = static_cast<std::size_t>(r);
-    return {batch,           head[i], query[i],
-            first_key + key, row[i],  scores[i * kTileKeys + static_cast<std::size_t>(key)]};
+    return {batch,
+            sequence,
+            head[i],
+            query[i],
+            first_key + key,
+            row[i],
+            scores[i * kTileKeys + static_cast<std::size_t>(key)]};
   }
 };
 

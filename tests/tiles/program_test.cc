@@ -104,6 +104,7 @@ TileProgram random_program(std::mt19937& random, bool slots_again) {
   have(w.head(), Type::integer, kRow);
   have(w.op(TileOp::load_row, kRow), Type::integer, kRow);
   have(w.op(TileOp::load_batch, kOne), Type::integer, kOne);
+  have(w.op(TileOp::load_sequence, kOne), Type::integer, kOne);
   have(w.constant(random() % 2 != 0 ? 0.75f : -2.5f), Type::real, kOne);
   have(w.constant(static_cast<int32_t>(random() % 9) - 4), Type::integer, kOne);
   have(w.op(TileOp::ile, kFull, values[2].slot, values[1].slot), Type::truth, kFull);
