@@ -137,7 +137,7 @@ void show_poison(const TileRun& run, float* scores, uint16_t* masks) {
 }  // namespace
 
 HWY_ATTR void run_tile_program(const TileProgram& program, const TilePlace& place, float* scores,
-                               uint16_t* masks, void* scratch) {
+                               uint16_t* masks, void* scratch, void* const* outputs) {
   const PreparedTileProgram& prepared = program.prepared;
   const auto misaligned = reinterpret_cast<std::uintptr_t>(scratch) % 64;
   float* const tile = reinterpret_cast<float*>(static_cast<std::byte*>(scratch) +
@@ -149,6 +149,7 @@ HWY_ATTR void run_tile_program(const TileProgram& program, const TilePlace& plac
   run.panels = (place.keys + 15) / 16;
   run.constants = prepared.constants.data();
   run.tile = tile;
+  run.outputs = outputs;
   run.extent[static_cast<int>(TileShape::one)] = {1, 1};
   run.extent[static_cast<int>(TileShape::row)] = {1, (place.rows + 15) / 16};
   run.extent[static_cast<int>(TileShape::key)] = {1, run.panels};
@@ -183,8 +184,8 @@ HWY_AFTER_NAMESPACE();
 namespace regard {
 
 void run_tile_program(const TileProgram& program, const TilePlace& place, float* scores,
-                      uint16_t* masks, void* scratch) noexcept {
-  REGARD_DISPATCH(run_tile_program)(program, place, scores, masks, scratch);
+                      uint16_t* masks, void* scratch, void* const* outputs) noexcept {
+  REGARD_DISPATCH(run_tile_program)(program, place, scores, masks, scratch, outputs);
 }
 
 }  // namespace regard

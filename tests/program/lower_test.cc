@@ -38,6 +38,10 @@ class Interpreter {
     }
   }
   double score(int r, int k) const { return poisoned_[r][k] ? NAN : read(program_.score, r, k).f; }
+  double output(std::size_t n, ValueKind kind, int r, int k) const {
+    const Number found = read(program_.outputs[n], r, k);
+    return poisoned_[r][k] ? NAN : kind == ValueKind::real ? found.f : found.i;
+  }
   double mask(int r, int k) const {
     return poisoned_[r][k] ? NAN : read(program_.mask, r, k).i == -1 ? 1 : 0;
   }
@@ -221,9 +225,10 @@ TEST(Lower, ComputesWhatTheExpressionMeans) {
     const int depth = 1 + random.pick(5);
     const Expr new_score = random.pick(2) == 0 ? random.real(depth) : random.integer(depth);
     const Expr mask = random.boolean(depth);
+    const Expr outputs[] = {random.real(depth), random.integer(depth), new_score};
     TileProgram program;
     try {
-      program = lower(new_score, mask);
+      program = lower(new_score, mask, outputs);
     } catch (const Error&) {
       RC_DISCARD("too large");
     }
@@ -249,13 +254,20 @@ TEST(Lower, ComputesWhatTheExpressionMeans) {
     for (int r = 0; r < 2; ++r) {
       for (int k = 0; k < 2; ++k) {
         const double s = score_at(points[r][k]), m = mask_at(points[r][k]);
-        if (std::isnan(interpreter.mask(r, k))) {
-          RC_ASSERT(std::isnan(s) || std::isnan(m));  // either part may spoil the whole
+        if (std::isnan(interpreter.mask(r, k))) {  // any part may spoil the whole
+          RC_ASSERT(std::isnan(s) || std::isnan(m) ||
+                    std::isnan(evaluate(outputs[0], points[r][k])) ||
+                    std::isnan(evaluate(outputs[1], points[r][k])));
           continue;
         }
         RC_ASSERT(same(interpreter.score(r, k), s));
         RC_ASSERT(same(interpreter.mask(r, k), m));
-        ++numbers;
+        for (std::size_t n = 0; n < std::size(outputs); ++n) {
+          const double value = evaluate(outputs[n], points[r][k]);
+          if (std::isnan(value)) continue;  // of an integer: it read outside an array
+          RC_ASSERT(same(interpreter.output(n, outputs[n].kind(), r, k), value));
+          ++numbers;
+        }
       }
     }
   });
@@ -326,6 +338,9 @@ TEST(Lower, RefusesWhatIsTooLargeOrOfTheWrongKind) {
   EXPECT_THROW(lower(up + down, {}), Error);
   EXPECT_THROW(lower(causal_mask(), {}), Error);
   EXPECT_THROW(lower({}, score()), Error);
+  for (const Expr& none : {Expr(), causal_mask()}) {
+    EXPECT_THROW(lower({}, {}, {&none, 1}), Error);
+  }
 }
 
 }  // namespace
