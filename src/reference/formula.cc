@@ -64,6 +64,7 @@ void Formula::compute(const Place& place, Row& row) {
   for (std::size_t n = 0; n < row.allowed.size(); ++n) {
     Point point = place.point;
     point.j = row.allowed[n];
+    point.s = row.weight[n];
     row.weight[n] = (*weight_)(point);
   }
 }

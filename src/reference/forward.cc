@@ -49,7 +49,9 @@ Reference reference_attention(const InputView<4>& q, const InputView<4>& k, cons
   if (matrices == Matrices::keep) {
     const std::size_t size = rows * static_cast<std::size_t>(keys);
     for (auto* m : {&result.similarities, &result.weights, &result.normalised}) m->resize(size);
-    for (auto* m : {&result.scores, &result.masked}) m->assign(size, kNone);
+    for (auto* m : {&result.scores, &result.masked, &result.normaliser_scores}) {
+      m->assign(size, kNone);
+    }
   }
   reference::for_each_row(
       q, k, v, segments, options, [&](const Place& at, const Row& row, const auto& out) {
@@ -69,6 +71,7 @@ Reference reference_attention(const InputView<4>& q, const InputView<4>& k, cons
         for (std::size_t n = 0; n < row.allowed.size(); ++n) {
           const auto to = static_cast<std::size_t>(first + row.allowed[n]);
           result.masked[to] = result.scores[to];
+          result.normaliser_scores[to] = row.s[n];
           result.normalised[to] = row.normalised.p[n];
           result.weights[to] = row.weight[n];
         }

@@ -94,10 +94,11 @@ ReferenceGradients reference_gradients(const InputView<4>& q_view, const InputVi
     if (row.normalised.empty) return;
     const int64_t slab = place.segment->slab;
     const double* const dout_row = dout.at(slab, place.token(), place.head);
-    const auto point_at = [&](std::size_t n) {
+    // What a program reads: s is the scaled similarity, or p in a weight program.
+    const auto point_at = [&](std::size_t n, double s) {
       Point point = place.point;
       point.j = row.allowed[n];
-      point.s = row.similarity[static_cast<std::size_t>(point.j)];
+      point.s = s;
       return point;
     };
 
@@ -112,7 +113,7 @@ ReferenceGradients reference_gradients(const InputView<4>& q_view, const InputVi
         d_weight += dout_row[d] * v_row[d];
         dv_row[d] += row.weight[n] * dout_row[d];
       }
-      dp[n] = through_weight(point_at(n), d_weight);
+      dp[n] = through_weight(point_at(n, row.normalised.p[n]), d_weight);
     }
 
     // p = normalise((score + noise) / temperature)
@@ -125,7 +126,9 @@ ReferenceGradients reference_gradients(const InputView<4>& q_view, const InputVi
     double* const dq_row = dq.at(slab, place.token(), place.head);
     for (std::size_t n = 0; n < ds.size(); ++n) {
       const int64_t key = place.key(row.allowed[n]);
-      const double du = through_score(point_at(n), ds[n] / formula.temperature()) * formula.scale();
+      const double s = row.similarity[static_cast<std::size_t>(row.allowed[n])];
+      const double du =
+          through_score(point_at(n, s), ds[n] / formula.temperature()) * formula.scale();
       formula.similarity().add_gradient(place.head, q_row, k.at(slab, key, place.kv_head), du,
                                         dq_row, dk.at(slab, key, place.kv_head));
     }

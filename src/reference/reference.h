@@ -37,7 +37,9 @@ struct Reference {
   std::vector<double> key_sums;  // [segments, heads, keys]
   // As in AttentionExtras, if kept: [batch, tokens, heads, keys]
   std::vector<double> similarities, scores, masked, weights;
-  std::vector<double> normalised;  // the weights before the weight program
+  // What the normaliser takes, Gumbel noise and temperature in it (-inf where masked), and what it
+  // gives to the weight program.
+  std::vector<double> normaliser_scores, normalised;
 };
 Reference reference_attention(const InputView<4>& q, const InputView<4>& k, const InputView<4>& v,
                               std::span<const Segment> segments,

@@ -28,6 +28,7 @@ void for_each_place(std::span<const Segment> segments, int64_t heads, int64_t kv
       for (int64_t head = 0; head < heads; ++head) {
         Place place{&segment, head, head / (heads / kv_heads), row};
         place.point.batch = static_cast<int64_t>(n);
+        place.point.sequence = segment.sequence.value_or(place.point.batch);
         place.point.head = head;
         place.point.i = segment.position.value_or(segment.keys - segment.rows) + row;
         place.point.row = row;
