@@ -50,9 +50,9 @@ struct Problem {
   }
   // A row near a kink has no part in the loss.
   void leave_out_kinks() {
-    const InputView<4> q4 = as_batch(q_view()), k4 = as_batch(k_view());
-    const std::vector<char> near =
-        rows_near_a_kink(q4, k4, as_batch(v_view()), one_segment_each(q4, k4), options, maker);
+    const Reference r = reference_attention(q_view(), k_view(), v_view(), options, Matrices::keep);
+    const std::vector<Segment> all{{.rows = d.rows, .keys = d.keys}};
+    const std::vector<char> near = rows_near_a_kink(r, d.rows, d.heads, all, options, maker);
     for (std::size_t n = 0; n < dout.size(); ++n) {
       if (near[n / static_cast<std::size_t>(d.dim_v)] != 0) dout[n] = 0;
     }

@@ -45,13 +45,11 @@ inline bool normaliser_is_near_a_kink(const Normaliser& normaliser, const std::v
   return false;
 }
 
-// [batch, tokens, heads]: 1 where a row is near a kink.
-inline std::vector<char> rows_near_a_kink(const InputView<4>& q, const InputView<4>& k,
-                                          const InputView<4>& v, std::span<const Segment> segments,
+// [batch, tokens, heads]: 1 where a row is near a kink. r: with matrices.
+inline std::vector<char> rows_near_a_kink(const Reference& r, int64_t tokens, int64_t heads,
+                                          std::span<const Segment> segments,
                                           const AttentionOptions& options, const Maker& maker) {
-  const Reference r = reference_attention(q, k, v, segments, options, Matrices::keep);
-  const int64_t tokens = q.shape[1], heads = q.shape[2];
-  std::vector<char> near(static_cast<std::size_t>(q.shape[0] * tokens * heads));
+  std::vector<char> near(r.entropy.size());
   if (near.empty()) return near;
   const int64_t keys = static_cast<int64_t>(r.scores.size()) / static_cast<int64_t>(near.size());
   const auto bends = [](const std::vector<Expr>& kinks, const Point& point) {
