@@ -365,5 +365,14 @@ Expr softcap(const Expr& cap, const Expr& s = score());  // tanh(s / cap) cap (G
 // broadcast.
 Expr additive_bias(const Array& bias, const Expr& s = score());
 
+// Random numbers by counting: each score has its own, a hash of (seed, sequence, head, i, j), the
+// same on every machine, whatever is computed beside it. Integer operations only, so exact.
+
+// In [0, 1): 24 random bits times 2^-24.
+Expr uniform(uint64_t seed);
+// -log(-log(u)) with u in (0, 1), and of its own: independent of uniform(seed) (Gumbel 1954). The
+// key with the largest s + gumbel_noise(seed) is a draw from softmax(s).
+Expr gumbel_noise(uint64_t seed);
+
 }  // namespace program
 }  // namespace regard
