@@ -116,7 +116,7 @@ RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int3
   row.weights.resize(static_cast<std::size_t>(keys));
   std::vector<float> packed(static_cast<std::size_t>(kPackedRows * shape.dim));
   pack_queries(&q.data, q.strides[0], 1, shape.dim, scale, packed.data());
-  const int64_t columns = cache.padded_dim_v();
+  const int64_t columns = round_up(shape.dim_v, 16);
   std::vector<float> memory(static_cast<std::size_t>(16 + 16 * 16 + 2 * columns + 2));
   const FoldState chunk{memory.data(), memory.data() + 16, memory.data() + 16 + 256, columns};
   const RowState total{memory.data() + 16 + 256 + columns, memory.data() + 16 + 256 + columns + 1,

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "attention/kv_cache.h"
 #include "base/threads.h"
 #include "regard/attention.h"
+#include "regard/kv_cache.h"
 
 namespace regard {
 

@@ -14,6 +14,7 @@
 #include "attention/key_source.h"
 #include "attention/rules.h"
 #include "attention/shared_pool.h"
+#include "base/buffer.h"
 #include "base/check.h"
 #include "program/band.h"
 #include "simd/target.h"

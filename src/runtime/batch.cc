@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "tensor/pool.h"
+#include "tiles/fold.h"
 
 namespace regard {
 namespace {
