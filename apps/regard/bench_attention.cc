@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "attention/attention.h"
-#include "attention/oracle.h"
 #include "base/check.h"
-#include "base/half.h"
 #include "command_line.h"
 #include "json.h"
 #include "kernels/ceiling.h"
+#include "reference/reference.h"
+#include "regard/half.h"
 #include "simd/target.h"
 #include "terminal.h"
 #include "verbs.h"
@@ -169,8 +169,9 @@ class Case {
   // As the peers are timed: two calls to warm up, then the best of at least
   // three.
   double best_ms(double seconds) {
-    AttentionPlan plan({shape_.heads, shape_.kv_heads, shape_.dim, shape_.dim}, segments_,
-                       shape_.causal ? causal() : full(), scale(), pool_.threads());
+    AttentionPlan plan(
+        {shape_.heads, shape_.kv_heads, shape_.dim, shape_.dim}, segments_,
+        {.mask = shape_.causal ? causal() : full(), .scale = scale(), .threads = pool_.threads()});
     const View<float, 3> out(out_.data(), queries().shape);
     int64_t call = 0;
     const auto run = [&] { plan.run(cache_, call++ % copies(), queries(), out, pool_); };
@@ -206,8 +207,8 @@ class Case {
         return View<const float, 3>(&of(0, kv_head, 0), {visible, 1, shape_.dim}, of.strides);
       };
       const int64_t at = ((b * shape_.rows + row) * shape_.heads + head) * shape_.dim;
-      const OracleResult formula = oracle_attention({q_.data() + at, {1, 1, shape_.dim}},
-                                                    one_head(k_), one_head(v_), full(), scale());
+      const Reference formula = reference_attention({q_.data() + at, {1, 1, shape_.dim}},
+                                                    one_head(k_), one_head(v_), {.scale = scale()});
       double difference = 0, norm = 0;
       for (int64_t d = 0; d < shape_.dim; ++d) {
         const double wanted = formula.out[static_cast<size_t>(d)];

@@ -7,7 +7,23 @@
 
 namespace regard {
 
-enum class DType : uint8_t { f64, f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k };
+// i8: whole numbers -127 .. 127, each vector of them with an f32 scale that is kept beside it, as
+// KvCache does.
+enum class DType : uint8_t {
+  f64,
+  f32,
+  f16,
+  bf16,
+  i8,
+  q8_0,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q4_k,
+  q5_k,
+  q6_k
+};
 
 struct DTypeInfo {
   std::string_view name;  // lower case, as on the command line: "f16", "q4_k"

@@ -220,9 +220,10 @@ std::string to_string(const Expr& expr);
 struct Point {
   double s = 0;
   int64_t batch = 0, head = 0;
-  int64_t i = 0;    // the query's position among its sequence's keys
-  int64_t j = 0;    // the key's position in the sequence
-  int64_t row = 0;  // the query's index in this call
+  int64_t i = 0;         // the query's position among its sequence's keys
+  int64_t j = 0;         // the key's position in the sequence
+  int64_t row = 0;       // the query's index in this call
+  int64_t sequence = 0;  // what random numbers are keyed on besides head, i and j
 };
 
 // The value; of a boolean 1 or 0. NaN if an integer or boolean gather left its array.
@@ -276,7 +277,7 @@ struct Span {  // inclusive at both ends
 
 struct Ranges {
   Interval s = {};
-  Span batch = {}, head = {}, i = {}, j = {}, row = {};
+  Span batch = {}, head = {}, i = {}, j = {}, row = {}, sequence = {};
 };
 
 // Interval arithmetic (Moore 1966), rounded outward so far that the kernels' f32 result lies
@@ -304,12 +305,16 @@ Interval bound(const Expr& expr, const Ranges& ranges);
 
 namespace program {
 
-Expr score();  // s: the scaled similarity
+Expr score();   // s: the scaled similarity
+Expr weight();  // in a weight program: the normalised weight p. The same leaf, and printed as s too
 Expr batch();
 Expr head();
 Expr query();  // i: the query's position among its sequence's keys
 Expr key();    // j: the key's position in the sequence
 Expr row();    // the query's index in this call
+// The segment's sequence id, by default its index: what random numbers are keyed on, so that they
+// do not depend on the sequence's place in the batch.
+Expr sequence();
 
 // Masks: true where the key is allowed. They compose with & | ~.
 
@@ -359,6 +364,15 @@ Expr softcap(const Expr& cap, const Expr& s = score());  // tanh(s / cap) cap (G
 // s + bias[..., row, j], the last of the axes [batch, heads, rows, keys]; an axis of extent 1 is
 // broadcast.
 Expr additive_bias(const Array& bias, const Expr& s = score());
+
+// Random numbers by counting: each score has its own, a hash of (seed, sequence, head, i, j), the
+// same on every machine, whatever is computed beside it. Integer operations only, so exact.
+
+// In [0, 1): 24 random bits times 2^-24.
+Expr uniform(uint64_t seed);
+// -log(-log(u)) with u in (0, 1), and of its own: independent of uniform(seed) (Gumbel 1954). The
+// key with the largest s + gumbel_noise(seed) is a draw from softmax(s).
+Expr gumbel_noise(uint64_t seed);
 
 }  // namespace program
 }  // namespace regard

@@ -6,4 +6,5 @@
 #include "regard/error.h"
 #include "regard/model.h"
 #include "regard/program.h"
+#include "regard/rope.h"
 #include "regard/view.h"

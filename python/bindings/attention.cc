@@ -24,33 +24,20 @@ namespace {
 
 using namespace nb::literals;
 
-// Axes of Array::view().
+// Axes of Borrowed::view().
 enum { kBatch, kTokens, kHeads, kDim };
-
-Mask causal_mask(std::string_view align) {
-  if (align == "bottom_right") return causal(Mask::Align::bottom_right);
-  require(align == "top_left", "attention: align is '{}', must be 'bottom_right' or 'top_left'",
-          align);
-  return causal(Mask::Align::top_left);
-}
-
-std::string text_of(const Mask& mask) {
-  if (mask.kind() == Mask::Kind::full) return "regard.full()";
-  return fmt::format("regard.causal(align='{}')",
-                     mask.align() == Mask::Align::top_left ? "top_left" : "bottom_right");
-}
 
 // A batch of sequences of one length. All have the same mask, so where heads follow each other at
 // one distance throughout the batch, they are batch · heads heads of a single sequence: head h of
 // sequence b becomes b · heads + h, and reads key/value head b · kv_heads + h / group. That makes
 // one plan and keeps all threads busy however small a sequence is.
-bool folds(const View<float, 4>& a) {
+bool folds(const OutputView<4>& a) {
   return a.shape[kBatch] == 1 || a.shape[kHeads] == 1 ||
          a.strides[kBatch] == a.shape[kHeads] * a.strides[kHeads];
 }
-View<float, 3> folded(const View<float, 4>& a) {
+View<float, 3> folded(const OutputView<4>& a) {
   const int64_t step = a.shape[kHeads] == 1 ? a.strides[kBatch] : a.strides[kHeads];
-  return {a.data,
+  return {static_cast<float*>(a.data),
           {a.shape[kTokens], a.shape[kBatch] * a.shape[kHeads], a.shape[kDim]},
           {a.strides[kTokens], step, a.strides[kDim]}};
 }
@@ -60,40 +47,50 @@ View<float, 2> without_dim(const View<float, 3>& a) {
   return {a.data, {a.shape[0], a.shape[1]}, {a.strides[0], a.strides[1]}};
 }
 
-void check_batch(const Array& q, const Array& k, const Array& v) {
-  for (const Array* other : {&k, &v}) {
-    require(other->view().shape[kBatch] == q.view().shape[kBatch],
-            "attention: {} has batch {}, q has {}", other->name(), other->view().shape[kBatch],
-            q.view().shape[kBatch]);
+void check_batch(const Borrowed& q, const Borrowed& k, const Borrowed& v) {
+  for (const Borrowed* other : {&k, &v}) {
+    require(other->view().shape[kBatch] == q.view().shape[kBatch], "{}: {} has batch {}, q has {}",
+            q.call(), other->name(), other->view().shape[kBatch], q.view().shape[kBatch]);
   }
 }
 
 // dim: the last axis that the output must have.
-void check_output(const Array& output, const Array& q, int64_t dim,
-                  std::initializer_list<const Array*> inputs) {
+void check_output(const Borrowed& output, const Borrowed& q, int64_t dim,
+                  std::initializer_list<const Borrowed*> inputs) {
   View<float, 4>::Extents wanted = q.view().shape;
   wanted[kDim] = dim;
-  require(output.view().shape == wanted, "attention: {} is {}, must be {}", output.name(),
+  require(output.view().shape == wanted, "{}: {} is {}, must be {}", q.call(), output.name(),
           in_words(output.view().shape, output.axes()), in_words(wanted, output.axes()));
-  for (const Array* input : inputs) check_apart(output, *input);
+  for (const Borrowed* input : inputs) check_apart(output, *input);
+}
+
+void check_types(std::initializer_list<const Borrowed*> arrays) {
+  for (const Borrowed* array : arrays) {
+    if (array->dtype() != "float32") {
+      refuse_type("{}: {} is {}, must be float32", array->call(), array->name(), array->dtype());
+    }
+  }
 }
 
 // The library's rules, stated with the sizes of one sequence: without a row nothing is computed.
-void check_inputs(const Array& q, const Array& k, const Array& v, const AttentionOptions& options) {
+void check_inputs(const Borrowed& q, const Borrowed& k, const Borrowed& v,
+                  const AttentionOptions& options) {
+  check_types({&q, &k, &v});
   check_batch(q, k, v);
-  const View<float, 3> no_rows = q.view()[0].rows(0, 0);
+  const View<float, 3> no_rows = q.as<float>()[0].rows(0, 0);
   View<float, 3> no_out = no_rows;
   no_out.shape[2] = v.view().shape[kDim];
-  attention(no_rows, k.view()[0], v.view()[0], no_out, options);
+  attention(no_rows, k.as<float>()[0], v.as<float>()[0], no_out, options);
 }
 
-void run(const Array& q, const Array& k, const Array& v, const Array& out, const Array* lse,
-         const AttentionOptions& options) {
-  for (const Array* array : {&q, &k, &v, &out}) {
+void run(const Borrowed& q, const Borrowed& k, const Borrowed& v, const Borrowed& out,
+         const Borrowed* lse, const AttentionOptions& options) {
+  for (const Borrowed* array : {&q, &k, &v, &out}) {
     require(array->view().data != nullptr || array->view().size() == 0,
-            "attention: {} is a shape without numbers", array->name());
+            "{}: {} is a shape without numbers", q.call(), array->name());
   }
   check_inputs(q, k, v, options);
+  check_types({&out});
   check_output(out, q, v.view().shape[kDim], {&q, &k, &v});
   if (lse != nullptr) check_output(*lse, q, 1, {&q, &k, &v, &out});
 
@@ -107,16 +104,16 @@ void run(const Array& q, const Array& k, const Array& v, const Array& out, const
     return;
   }
   for (int64_t i = 0; i < q.view().shape[kBatch]; ++i) {
-    call([i](const View<float, 4>& a) { return a[i]; });
+    call([i](const OutputView<4>& a) { return a.as<float>()[i]; });
   }
 }
 
-std::string explain_batch(const Array& q, const Array& k, const Array& v,
+std::string explain_batch(const Borrowed& q, const Borrowed& k, const Borrowed& v,
                           const AttentionOptions& options) {
   check_inputs(q, k, v, options);
   std::vector<int64_t> shape = q.shape();
   shape[q.axes().find('d')] = v.view().shape[kDim];
-  const Array out("out", q.axes(), shape);  // as it is made when the caller gives none
+  const Borrowed out({q.call(), "out"}, q.axes(), shape);  // as made when the caller gives none
   const int64_t batch = q.view().shape[kBatch];
   if (folds(q.view()) && folds(k.view()) && folds(v.view()) && folds(out.view())) {
     const std::string text = explain(folded(q.view()), folded(k.view()), folded(v.view()), options);
@@ -125,53 +122,39 @@ std::string explain_batch(const Array& q, const Array& k, const Array& v,
                        text);
   }
   return fmt::format("batch of {}, one sequence after another:\n{}", batch,
-                     explain(q.view()[0], k.view()[0], v.view()[0], options));
+                     explain(q.as<float>()[0], k.as<float>()[0], v.as<float>()[0], options));
 }
 
 }  // namespace
 
 void bind_attention(nb::module_& module) {
-  nb::class_<Mask>(module, "Mask",
-                   "Which keys a query row may use. regard.full() and regard.causal() make one.")
-      .def("__repr__", &text_of);
-  module.def("full", &full, "The mask that allows every key.");
-  module.def("causal", &causal_mask, "align"_a, "Causal masks by the name of their alignment.");
-
-  nb::class_<Array>(module, "Array", "An array as the library sees it: borrowed, never copied.")
+  nb::class_<Borrowed>(module, "Borrowed", "An array as the library sees it, never copied.")
       .def(
           "__init__",
-          [](Array* self, nb::handle source, std::string name, std::string axes, bool writable) {
-            new (self) Array(source, std::move(name), std::move(axes),
-                             writable ? Access::write : Access::read);
+          [](Borrowed* self, nb::handle source, std::string call, std::string name,
+             std::string axes, bool writable, bool bits_of_bf16) {
+            new (self) Borrowed(source, {std::move(call), std::move(name)}, std::move(axes),
+                                writable ? Access::write : Access::read, bits_of_bf16);
           },
-          "source"_a.none(), "name"_a, "axes"_a, "writable"_a = false)
-      .def_prop_ro("shape", [](const Array& array) -> nb::typed<nb::tuple, int64_t, nb::ellipsis> {
-        return nb::tuple(nb::cast(array.shape()));
-      });
+          "source"_a.none(), "call"_a, "name"_a, "axes"_a, "writable"_a = false,
+          "bits_of_bf16"_a = false)
+      .def_prop_ro("shape",
+                   [](const Borrowed& array) -> nb::typed<nb::tuple, int64_t, nb::ellipsis> {
+                     return nb::tuple(nb::cast(array.shape()));
+                   })
+      .def_prop_ro("dtype", &Borrowed::dtype);
   module.def(
       "shaped",
-      [](std::vector<int64_t> shape, std::string name, std::string axes) {
-        return Array(std::move(name), std::move(axes), std::move(shape));
+      [](std::vector<int64_t> shape, std::string call, std::string name, std::string axes) {
+        return Borrowed({std::move(call), std::move(name)}, std::move(axes), std::move(shape));
       },
-      "shape"_a, "name"_a, "axes"_a, "A shape without numbers, for explain().");
+      "shape"_a, "call"_a, "name"_a, "axes"_a, "A shape without numbers, for explain().");
   module.def("check_layout", &check_layout, "axes"_a, "Refuses what names no axes.");
 
-  module.def(
-      "attention",
-      [](const Array& q, const Array& k, const Array& v, const Array& out, const Array* lse,
-         const Mask& mask, std::optional<float> scale, int threads) {
-        run(q, k, v, out, lse, {mask, scale, threads});
-      },
-      "q"_a, "k"_a, "v"_a, "out"_a, "lse"_a.none(), "mask"_a, "scale"_a.none(), "threads"_a,
-      nb::call_guard<nb::gil_scoped_release>(), "Fills out, and lse if there is one.");
-  module.def(
-      "explain",
-      [](const Array& q, const Array& k, const Array& v, const Mask& mask,
-         std::optional<float> scale, int threads) {
-        return explain_batch(q, k, v, {mask, scale, threads});
-      },
-      "q"_a, "k"_a, "v"_a, "mask"_a, "scale"_a.none(), "threads"_a,
-      nb::call_guard<nb::gil_scoped_release>(), "What attention() does with such arrays.");
+  module.def("attention", &run, "q"_a, "k"_a, "v"_a, "out"_a, "lse"_a.none(), "options"_a,
+             nb::call_guard<nb::gil_scoped_release>(), "Fills out, and lse if there is one.");
+  module.def("explain", &explain_batch, "q"_a, "k"_a, "v"_a, "options"_a,
+             nb::call_guard<nb::gil_scoped_release>(), "What attention() does with such arrays.");
 }
 
 }  // namespace regard::python

@@ -10,8 +10,10 @@
 
 #include "attention.h"
 #include "base/cpu.h"
+#include "program.h"
 #include "regard/error.h"
 #include "simd/target.h"
+#include "slots.h"
 
 namespace nb = nanobind;
 
@@ -56,10 +58,12 @@ nb::typed<nb::dict, nb::str, nb::any> machine() {
 }  // namespace regard::python
 
 NB_MODULE(_core, module) {
-  nb::set_leak_warnings(false);  // a mask that somebody keeps to the end is no fault
+  nb::set_leak_warnings(false);  // an expression that somebody keeps to the end is no fault
   module.doc() = "The compiled half of regard; the package is its public face.";
   nb::register_exception_translator(regard::python::translate);
   module.attr("version") = REGARD_VERSION;
   module.def("machine", &regard::python::machine, "Facts that need no measuring.");
+  regard::python::bind_program(module);
+  regard::python::bind_slots(module);
   regard::python::bind_attention(module);
 }

@@ -5,15 +5,44 @@
     k = np.random.randn(2048, 4, 64).astype(np.float32)    # [keys, kv_heads, dim]
     v = np.random.randn(2048, 4, 64).astype(np.float32)    # [keys, kv_heads, dim_v]
     out = regard.attention(q, k, v, mask="causal")         # [tokens, heads, dim_v]
+    out = regard.attention(q, k, v, mask=lambda i, j: (j <= i) & (i - j < 256),
+                           score=lambda s: 30 * np.tanh(s / 30))
 
-attention() computes, explain() says how, causal() and full() are masks, doctor() tells what this
-machine offers. The arrays stay where they are: NumPy, torch on the CPU, DLPack, buffers.
+attention() computes, flex_attention() takes PyTorch FlexAttention's functions, explain() says how.
+Masks and score programs are expressions of regard.program. Normalisers and similarities are
+functions here. The arrays stay where they are: NumPy, torch on the CPU, DLPack, buffers.
+regard.torch, imported by itself, has gradients for torch and a backend for transformers.
 """
 
+from regard import program
 from regard._attention import attention, explain
-from regard._core import Mask
+from regard._captured import Array, array
 from regard._core import version as __version__
+from regard._expr import Expr
+from regard._flex import flex_attention
 from regard._machine import doctor
 from regard._masks import causal, full
+from regard._slots import (
+    Normaliser,
+    Similarity,
+    additive,
+    bilinear,
+    cosine,
+    dot,
+    entmax15,
+    gumbel_softmax,
+    hardmax,
+    negative_distance,
+    relu,
+    sigmoid,
+    softmax,
+    softmax_with_sink,
+    sparsemax,
+)
 
-__all__ = ["Mask", "__version__", "attention", "causal", "doctor", "explain", "full"]
+__all__ = [
+    "Array", "Expr", "Normaliser", "Similarity", "__version__", "additive", "array", "attention",
+    "bilinear", "causal", "cosine", "doctor", "dot", "entmax15", "explain", "flex_attention",
+    "full", "gumbel_softmax", "hardmax", "negative_distance", "program", "relu", "sigmoid",
+    "softmax", "softmax_with_sink", "sparsemax",
+]

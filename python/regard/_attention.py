@@ -1,38 +1,44 @@
 """attention() and explain(): what a person wrote becomes what the library takes."""
 
 import math
-import numbers
 import operator
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regard import _arrays, _core, _masks
+from regard import _arrays, _core
+from regard._masks import MaskLike
+from regard._options import check_flag, check_layout, options, sizes_of
 
-_MAX_THREADS = 1024
-
-Floats = NDArray[np.float32]
-MaskLike = _core.Mask | Literal["causal"] | None
+Floats = NDArray[np.floating[Any]]
 
 
 @overload
-def attention(q: NDArray[Any], k: Any, v: Any, *, mask: MaskLike = None,
-              scale: float | None = None, lse: Literal[False] = False, layout: str = "thd",
-              threads: int = 0, out: None = None) -> Floats: ...
+def attention(q: NDArray[Any], k: Any, v: Any, *, mask: MaskLike = None, score: Any = None,
+              bias: Any = None, normaliser: Any = "softmax", weight: Any = None,
+              similarity: Any = "dot", scale: float | None = None, lse: Literal[False] = False,
+              layout: str = "thd", threads: int = 0, out: None = None) -> Floats: ...
 @overload
-def attention(q: NDArray[Any], k: Any, v: Any, *, mask: MaskLike = None,
-              scale: float | None = None, lse: Literal[True], layout: str = "thd",
-              threads: int = 0, out: None = None) -> tuple[Floats, Floats]: ...
+def attention(q: NDArray[Any], k: Any, v: Any, *, mask: MaskLike = None, score: Any = None,
+              bias: Any = None, normaliser: Any = "softmax", weight: Any = None,
+              similarity: Any = "dot", scale: float | None = None, lse: Literal[True],
+              layout: str = "thd", threads: int = 0,
+              out: None = None) -> tuple[Floats, NDArray[np.float32]]: ...
 @overload
-def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None,
-              scale: float | None = None, lse: bool = False, layout: str = "thd",
-              threads: int = 0, out: Any = None) -> Any: ...
+def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None, score: Any = None,
+              bias: Any = None, normaliser: Any = "softmax", weight: Any = None,
+              similarity: Any = "dot", scale: float | None = None, lse: bool = False,
+              layout: str = "thd", threads: int = 0, out: Any = None) -> Any: ...
 
 
-def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None, scale: float | None = None,
-              lse: bool = False, layout: str = "thd", threads: int = 0, out: Any = None) -> Any:
-    """softmax(scale · q kᵀ where mask) v for each head. No score is ever stored.
+def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None, score: Any = None,
+              bias: Any = None, normaliser: Any = "softmax", weight: Any = None,
+              similarity: Any = "dot", scale: float | None = None, lse: bool = False,
+              layout: str = "thd", threads: int = 0, out: Any = None) -> Any:
+    """sum of weight(normalise(score(scale · u(q, k)) where mask)) v for each head.
+
+    By default softmax(scale · q kᵀ) v. No score is ever stored.
 
     Arrays, in the order of axes that layout "thd" names:
         q    [tokens, heads, dim]
@@ -46,46 +52,67 @@ def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None, scale: float | N
     tensor, or whatever offers DLPack or the buffer protocol. Other threads of Python run
     meanwhile; nobody may write to these arrays until the call returns.
 
-    mask     None (every key), "causal", or a regard.Mask
-    scale    multiplies every score; default 1/sqrt(dim). Zero and negative are legal
+    mask     which keys a query may use: None (all), "causal", a condition of regard.program, a
+             function of (i, j) or (b, h, i, j) that is called once to write the condition down, or
+             a boolean array of 1 to 4 axes, the last of [batch, heads, tokens, keys]. An axis of
+             extent 1 is broadcast; true is allowed. What a masked key holds reaches nothing
+    score    what is done to the scaled scores before the mask: an expression of regard.program, or
+             a function of (s), (s, i, j) or (s, b, h, i, j): lambda s: 30 * np.tanh(s / 30)
+    bias     an array added to the scores behind score, with axes like those of a mask array
+    normaliser  "softmax", "sigmoid", "relu", "sparsemax", "entmax15", "hardmax", or a
+             regard.Normaliser such as regard.softmax_with_sink(0.0)
+    weight   what is done to the weights: an expression of regard.program.weight(), or a function
+    similarity  "dot", "cosine", "negative_distance", or a regard.Similarity
+    scale    multiplies every score; default 1/sqrt(dim), other similarities state theirs. Zero and
+             negative are legal
     lse      True: return (out, lse); lse holds the natural logarithm of each row's softmax
-             denominator, with the axes of out but d
+             denominator, with the axes of out but d. softmax only; without a sink
     layout   a letter for each axis: t (tokens or keys), h (heads), d (dim), b (batch), in any
              order: "thd", "bhtd", "bthd", ... Sequences of a batch have one length
     threads  how many to use; 0 = all processors. Never changes a bit of the result
-    out      where to put the result: float32, writable, overlapping no input
+    out      where to put the result: writable, overlapping no input
+
+    In a function b, h, i and j are expressions (see regard.program): i is the query's position among
+    the keys, keys - tokens + its index.
 
     Returns out: the array that was given, else a new one, a torch tensor if q is one and a NumPy
     array if not. A row that may use no key gives zeros, and lse -inf.
 
-    Raises TypeError for what is no array of float32 on the CPU or is of a wrong kind, ValueError
-    for shapes and values that break a rule, MemoryError. out is untouched then.
+    Raises TypeError for what is no array of such numbers on the CPU or is of a wrong kind,
+    ValueError for shapes and values that break a rule, MemoryError. out is untouched then.
     Source: Vaswani et al. 2017, "Attention Is All You Need", eq. 1; the online softmax is Milakov
     and Gimelshein 2018, its tiling FlashAttention (Dao et al. 2022).
     """
-    layout = _layout(layout)
-    q_view, k_view, v_view = (_arrays.borrow(array, name, layout)
-                              for name, array in zip("qkv", (q, k, v)))
-    options = _options(mask, scale, threads)
-    if not isinstance(lse, (bool, np.bool_)):
-        raise TypeError(f"attention: lse is {lse!r}, must be True or False")
+    layout = check_layout(layout, "attention")
+    views = [_arrays.borrow(array, name, layout) for name, array in zip("qkv", (q, k, v))]
+    slots = options("attention", sizes_of(views[0], views[1], layout), mask=mask, score=score,
+                    bias=bias, normaliser=normaliser, weight=weight, similarity=similarity,
+                    scale=scale, threads=threads)
+    return run(q, views, slots, layout, check_flag(lse, "lse", "attention"), out)
 
+
+def run(q: Any, views: list[_core.Borrowed], slots: _core.Options, layout: str, lse: bool,
+        out: Any, call: str = "attention") -> Any:
+    """The call itself. Gives out, or (out, lse)."""
+    q_view, k_view, v_view = views
     before, after = q_view.shape[:layout.index("d")], q_view.shape[layout.index("d") + 1:]
     if out is None:
         dim_v = v_view.shape[layout.index("d")]
-        out = _arrays.empty((*before, dim_v, *after), like=q)
-    out_view = _arrays.borrow(out, "out", layout, writable=True)
+        out = _arrays.empty((*before, dim_v, *after), q, q_view.dtype)
+    out_view = _arrays.borrow(out, "out", layout, True, call)
     if not lse:
-        _core.attention(q_view, k_view, v_view, out_view, None, *options)
+        _core.attention(q_view, k_view, v_view, out_view, None, slots)
         return out
     sums = _arrays.empty((*before, *after), like=q)
-    sums_view = _arrays.borrow(sums, "lse", layout.replace("d", ""), writable=True)
-    _core.attention(q_view, k_view, v_view, out_view, sums_view, *options)
+    sums_view = _arrays.borrow(sums, "lse", layout.replace("d", ""), True, call)
+    _core.attention(q_view, k_view, v_view, out_view, sums_view, slots)
     return out, sums
 
 
-def explain(q: Any, k: Any, v: Any, *, mask: MaskLike = None, scale: float | None = None,
-            layout: str = "thd", threads: int = 0) -> str:
+def explain(q: Any, k: Any, v: Any, *, mask: MaskLike = None, score: Any = None,
+            bias: Any = None, normaliser: Any = "softmax", weight: Any = None,
+            similarity: Any = "dot", scale: float | None = None, layout: str = "thd",
+            threads: int = 0) -> str:
     """What attention() does with such arrays, in words: target, tiles, how the work is cut and why.
 
     Takes attention()'s arguments. In place of an array its shape will do, a tuple of sizes in the
@@ -95,32 +122,15 @@ def explain(q: Any, k: Any, v: Any, *, mask: MaskLike = None, scale: float | Non
     Raises what attention() raises.
     Source: see attention().
     """
-    layout = _layout(layout)
-    q_view, k_view, v_view = (_shaped(source, name, layout)
-                              for name, source in zip("qkv", (q, k, v)))
-    return _core.explain(q_view, k_view, v_view, *_options(mask, scale, threads))
+    layout = check_layout(layout, "explain")
+    views = [_shaped(source, name, layout) for name, source in zip("qkv", (q, k, v))]
+    slots = options("explain", sizes_of(views[0], views[1], layout), mask=mask, score=score,
+                    bias=bias, normaliser=normaliser, weight=weight, similarity=similarity,
+                    scale=scale, threads=threads)
+    return _core.explain(*views, slots)
 
 
-def _layout(layout: Any) -> str:
-    if not isinstance(layout, str):
-        raise TypeError(f"attention: layout is {layout!r}, must be letters such as 'thd'")
-    _core.check_layout(layout)
-    return layout
-
-
-def _options(mask: Any, scale: Any, threads: Any) -> tuple[_core.Mask, float | None, int]:
-    if scale is not None and not isinstance(scale, numbers.Real):
-        raise TypeError(f"attention: scale is {scale!r}, must be a number or None")
-    try:
-        threads = operator.index(threads)
-    except TypeError:
-        raise TypeError(f"attention: threads is {threads!r}, must be an integer") from None
-    if not 0 <= threads <= _MAX_THREADS:
-        raise ValueError(f"attention: threads ({threads}) is not in 0 .. {_MAX_THREADS}")
-    return _masks.as_mask(mask), None if scale is None else float(scale), threads
-
-
-def _shaped(source: Any, name: str, layout: str) -> _core.Array:
+def _shaped(source: Any, name: str, layout: str) -> _core.Borrowed:
     if not isinstance(source, (tuple, list)):
         return _arrays.borrow(source, name, layout)
     try:
@@ -130,4 +140,4 @@ def _shaped(source: Any, name: str, layout: str) -> _core.Array:
     if min(sizes, default=0) < 0 or math.prod(max(size, 1) for size in sizes) >= 2**63:
         raise ValueError(f"explain: {name} is {source!r}; sizes are not negative and their "
                          "product is below 2**63")
-    return _core.shaped(sizes, name, layout)
+    return _core.shaped(sizes, "attention", name, layout)

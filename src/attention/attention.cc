@@ -47,21 +47,23 @@ AttentionPlan plan_for(const Input& q, const Input& k, const Input& v,
   const int64_t dim = q.shape[2];
   const Segment segment{0, q.shape[0], k.shape[0], {}};
   return AttentionPlan({q.shape[1], k.shape[1], std::max<int64_t>(dim, 1), v.shape[2]},
-                       {&segment, 1}, options.mask, scale_of(options, dim),
-                       thread_count(options.threads));
+                       {&segment, 1}, options);
 }
 
 }  // namespace
 
-std::string explain(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
+std::string explain(InputView<3> q_any, InputView<3> k_any, InputView<3> v_any,
                     const AttentionOptions& options) {
+  const Input q = q_any.as<float>(), k = k_any.as<float>(), v = v_any.as<float>();
   check_inputs(q, k, v, options);
   if (nothing_to_do(q, v)) return "nothing to compute: out has no element";
   return plan_for(q, k, v, options).explain();
 }
 
-void attention(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
-               View<float, 3> out, const AttentionOptions& options, View<float, 2> lse) {
+void attention(InputView<3> q_any, InputView<3> k_any, InputView<3> v_any, OutputView<3> out_any,
+               const AttentionOptions& options, View<float, 2> lse) {
+  Input q = q_any.as<float>(), k = k_any.as<float>(), v = v_any.as<float>();
+  const View<float, 3> out = out_any.as<float>();
   check_inputs(q, k, v, options);
   const int64_t tokens = q.shape[0], heads = q.shape[1], dim = q.shape[2];
   const int64_t keys = k.shape[0], kv_heads = k.shape[1], dim_v = v.shape[2];
@@ -114,7 +116,7 @@ RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int3
   row.weights.resize(static_cast<std::size_t>(keys));
   std::vector<float> packed(static_cast<std::size_t>(kPackedRows * shape.dim));
   pack_queries(&q.data, q.strides[0], 1, shape.dim, scale, packed.data());
-  const int64_t columns = cache.padded_dim_v();
+  const int64_t columns = round_up(shape.dim_v, 16);
   std::vector<float> memory(static_cast<std::size_t>(16 + 16 * 16 + 2 * columns + 2));
   const FoldState chunk{memory.data(), memory.data() + 16, memory.data() + 16 + 256, columns};
   const RowState total{memory.data() + 16 + 256 + columns, memory.data() + 16 + 256 + columns + 1,

@@ -8,22 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "attention/kv_cache.h"
 #include "base/threads.h"
 #include "regard/attention.h"
+#include "regard/kv_cache.h"
 
 namespace regard {
 
 class KeySource;
-
-// One sequence's rows in a ragged batch: rows [first_row, first_row + rows) of q and out. They are
-// its last `rows` positions of `keys`, so under a causal mask row i sees keys 0 .. keys - rows + i.
-struct Segment {
-  int64_t first_row = 0;
-  int64_t rows = 0;
-  int64_t keys = 0;                      // including those of these rows; already in the cache
-  std::span<const int32_t> block_table;  // must outlive run
-};
 
 struct AttentionShape {
   int64_t heads = 1;
@@ -35,8 +26,8 @@ struct AttentionShape {
 class AttentionPlan {
  public:
   // Throws Error naming argument, rule and numbers.
-  AttentionPlan(const AttentionShape& shape, std::span<const Segment> segments, Mask mask,
-                float scale, int threads);
+  AttentionPlan(const AttentionShape& shape, std::span<const Segment> segments,
+                const AttentionOptions& options = {});
   // The same for the next step's segments; once it has seen the largest batch it allocates nothing.
   void replan(std::span<const Segment> segments);
   ~AttentionPlan();

@@ -17,6 +17,7 @@
 #include "attention/shared_pool.h"
 #include "base/buffer.h"
 #include "base/check.h"
+#include "program/band.h"
 #include "regard/attention.h"
 #include "simd/target.h"
 
@@ -30,7 +31,7 @@ struct Backward {
   View<const float, 2> lse;
   View<const float, 3> dout;
   View<float, 3> dq, dk, dv;
-  Mask mask;
+  program::Band band;
   float scale;
 
   int64_t tokens() const { return q.shape[0]; }
@@ -43,7 +44,9 @@ struct Backward {
   int64_t chunks() const { return (keys() + kChunkKeys - 1) / kChunkKeys; }
   int64_t row_blocks() const { return (tokens() + kGradientRows - 1) / kGradientRows; }
 
-  int64_t limit(int64_t token) const { return keys_of_row(mask, token, tokens(), keys()); }
+  int64_t limit(int64_t token) const {
+    return band.keys_of(keys() - tokens() + token, token, keys()).end;
+  }
 
   // The memory of one thread.
   struct Scratch {
@@ -217,10 +220,13 @@ void fill_zero(View<float, 3> x) {
 
 }  // namespace
 
-void attention_backward(View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
-                        View<const float, 3> out, View<const float, 2> lse,
-                        View<const float, 3> dout, View<float, 3> dq, View<float, 3> dk,
-                        View<float, 3> dv, const AttentionOptions& options) {
+void attention_backward(InputView<3> q_any, InputView<3> k_any, InputView<3> v_any,
+                        InputView<3> out_any, View<const float, 2> lse, InputView<3> dout_any,
+                        OutputView<3> dq_any, OutputView<3> dk_any, OutputView<3> dv_any,
+                        const AttentionOptions& options, std::span<const ArrayGradient>) {
+  const View<const float, 3> q = q_any.as<float>(), k = k_any.as<float>(), v = v_any.as<float>();
+  const View<const float, 3> out = out_any.as<float>(), dout = dout_any.as<float>();
+  const View<float, 3> dq = dq_any.as<float>(), dk = dk_any.as<float>(), dv = dv_any.as<float>();
   active_target();  // an unknown REGARD_TARGET is refused here; inside a kernel nothing may throw
   const int64_t tokens = q.shape[0], heads = q.shape[1], dim = q.shape[2];
   const int64_t keys = k.shape[0], kv_heads = k.shape[1], dim_v = v.shape[2];
@@ -267,7 +273,7 @@ void attention_backward(View<const float, 3> q, View<const float, 3> k, View<con
     fill_zero(dv);
     return;
   }
-  const Backward backward{q, k, v, out, lse, dout, dq, dk, dv, options.mask, scale};
+  const Backward backward{q, k, v, out, lse, dout, dq, dk, dv, program::split_mask(options.mask).band, scale};
   const SharedPool pool(options.threads);
   const int threads = (*pool).threads();
   const int64_t numbers = round_up(backward.scratch_numbers(), 16);

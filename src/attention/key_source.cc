@@ -1,22 +1,33 @@
 #include "attention/key_source.h"
 
+#include "attention/kv_pages.h"
+
 namespace regard {
 
 KeyTile PagedKeys::tile(const Segment& segment, int64_t kv_head, int64_t first_key, int keys,
                         const TileScratch&) const noexcept {
-  const KvCacheShape& shape = cache_.shape();
+  const KvCacheShape& shape = pages_.shape();
   KeyTile tile;
   tile.k_dtype = shape.k_dtype;
   tile.v_dtype = shape.v_dtype;
   tile.keys = keys;
-  tile.value_step = cache_.padded_dim_v();
+  tile.value_step = pages_.padded_dim_v();
+  tile.scaled_keys = shape.k_dtype == DType::i8;
+  tile.scaled_values = shape.v_dtype == DType::i8;
   for (int p = 0; p * kPanelKeys < keys; ++p) {
     const int64_t key = first_key + p * kPanelKeys;
     const int64_t page = segment.block_table[static_cast<std::size_t>(key / shape.page_keys)];
     const int64_t in_page = key % shape.page_keys;
-    tile.keys_of_panel[p] = cache_.key_panel(layer_, page, kv_head, in_page / kPanelKeys);
-    tile.values_of_panel[p] = cache_.value_row(layer_, page, kv_head, in_page);
-    if (cache_.special(layer_, page, kv_head, in_page / kPanelKeys)) {
+    tile.keys_of_panel[p] = pages_.key_panel(layer_, page, kv_head, in_page / kPanelKeys);
+    tile.values_of_panel[p] = pages_.value_row(layer_, page, kv_head, in_page);
+    if (tile.scaled_keys) {
+      tile.key_scales_of_panel[p] = pages_.key_scales(layer_, page, kv_head, in_page / kPanelKeys);
+    }
+    if (tile.scaled_values) {
+      tile.value_scales_of_panel[p] =
+          pages_.value_scales(layer_, page, kv_head, in_page / kPanelKeys);
+    }
+    if (pages_.special(layer_, page, kv_head, in_page / kPanelKeys)) {
       tile.special |= static_cast<uint8_t>(1u << p);
     }
   }

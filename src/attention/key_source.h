@@ -29,13 +29,13 @@ class KeySource {
 // Pages of a cache, read where they lie.
 class PagedKeys final : public KeySource {
  public:
-  PagedKeys(const KvCache& cache, int64_t layer) : cache_(cache), layer_(layer) {}
+  PagedKeys(const KvCache& cache, int64_t layer) : pages_(cache.pages()), layer_(layer) {}
   KeyTile tile(const Segment& segment, int64_t kv_head, int64_t first_key, int keys,
                const TileScratch& scratch) const noexcept override;
   bool in_place() const noexcept override { return true; }
 
  private:
-  const KvCache& cache_;
+  const KvPages& pages_;
   int64_t layer_;
 };
 

@@ -1,126 +1,76 @@
-#include "attention/kv_cache.h"
+#include "regard/kv_cache.h"
 
-#include <cstring>
+#include <tuple>
 
+#include "attention/kv_pages.h"
+#include "attention/shared_pool.h"
 #include "base/check.h"
 
 namespace regard {
-namespace {
 
-bool is_cache_dtype(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
+KvCache::KvCache(const KvCacheShape& shape) : pages_(std::make_unique<KvPages>(shape)) {}
+KvCache::~KvCache() = default;
+KvCache::KvCache(KvCache&&) noexcept = default;
+KvCache& KvCache::operator=(KvCache&&) noexcept = default;
+
+const KvCacheShape& KvCache::shape() const noexcept { return pages_->shape(); }
+
+int64_t KvCache::page_bytes() const noexcept {
+  const KvCacheShape& s = shape();
+  const int64_t k_scale = s.k_dtype == DType::i8 ? 4 : 0, v_scale = s.v_dtype == DType::i8 ? 4 : 0;
+  return s.layers * s.page_keys * s.kv_heads *
+         (row_bytes(s.k_dtype, s.dim) + k_scale + row_bytes(s.v_dtype, s.dim_v) + v_scale);
 }
 
-}  // namespace
-
-KvCache::KvCache(const KvCacheShape& shape) : shape_(shape) {
-  require(shape.page_keys == 16 || shape.page_keys == 32 || shape.page_keys == 64,
-          "kv cache: page_keys ({}) is not 16, 32 or 64", shape.page_keys);
-  require(shape.layers > 0 && shape.layers <= 4096, "kv cache: layers ({}) is not in 1 .. 4096",
-          shape.layers);
-  require(shape.kv_heads > 0 && shape.kv_heads <= 65536,
-          "kv cache: kv_heads ({}) is not in 1 .. 65536", shape.kv_heads);
-  require(shape.dim > 0 && shape.dim <= 1024 && shape.dim_v > 0 && shape.dim_v <= 1024,
-          "kv cache: dim ({}) and dim_v ({}) must be in 1 .. 1024", shape.dim, shape.dim_v);
-  require(shape.pages >= 0 && shape.pages <= INT32_MAX,
-          "kv cache: pages ({}) is not in 0 .. 2^31-1", shape.pages);
-  require(is_cache_dtype(shape.k_dtype) && is_cache_dtype(shape.v_dtype),
-          "kv cache: keys ({}) and values ({}) must be f32, f16 or bf16", info(shape.k_dtype).name,
-          info(shape.v_dtype).name);
-  padded_dim_v_ = (shape.dim_v + 15) / 16 * 16;
-  // The largest product, 2^12 · 2^31 · 2^6 · 2^16 · 2^12, needs more than 64 bits.
-  const auto keys =
-      static_cast<__int128>(shape.layers) * shape.pages * shape.page_keys * shape.kv_heads;
-  const __int128 limit = INT64_MAX / 4096;
-  if (keys > limit / 4) {
-    fail(ErrorKind::out_of_memory, "kv cache: no memory for {} pages of {} keys in {} layers",
-         shape.pages, shape.page_keys, shape.layers);
-  }
-  const auto count = static_cast<int64_t>(keys);
-  keys_ = Buffer(static_cast<std::size_t>(count * row_bytes(shape.k_dtype, shape.dim)),
-                 "kv cache keys");
-  values_ = Buffer(static_cast<std::size_t>(count * row_bytes(shape.v_dtype, padded_dim_v_)),
-                   "kv cache values");
-  special_.assign(static_cast<std::size_t>(count / kPanelKeys), 0);
-}
-
-int64_t KvCache::bytes() const noexcept {
-  const int64_t keys = shape_.layers * shape_.pages * shape_.page_keys * shape_.kv_heads;
-  return keys * (row_bytes(shape_.k_dtype, shape_.dim) + row_bytes(shape_.v_dtype, shape_.dim_v));
-}
-
-const std::byte* KvCache::key_panel(int64_t layer, int64_t page, int64_t head,
-                                    int64_t panel) const noexcept {
-  const int64_t first_key =
-      ((layer * shape_.pages + page) * shape_.kv_heads + head) * shape_.page_keys +
-      panel * kPanelKeys;
-  return keys_.data() + first_key * row_bytes(shape_.k_dtype, shape_.dim);
-}
-
-const std::byte* KvCache::value_row(int64_t layer, int64_t page, int64_t head,
-                                    int64_t key) const noexcept {
-  const int64_t row =
-      ((layer * shape_.pages + page) * shape_.kv_heads + head) * shape_.page_keys + key;
-  return values_.data() + row * row_bytes(shape_.v_dtype, padded_dim_v_);
-}
-
-bool KvCache::special(int64_t layer, int64_t page, int64_t head, int64_t panel) const noexcept {
-  const int64_t panels = shape_.page_keys / kPanelKeys;
-  return special_[static_cast<std::size_t>(
-             ((layer * shape_.pages + page) * shape_.kv_heads + head) * panels + panel)] != 0;
-}
+int64_t KvCache::bytes() const noexcept { return shape().pages * page_bytes(); }
 
 void KvCache::append(int64_t layer, std::span<const int32_t> block_table, int64_t first_key,
-                     View<const float, 3> k, View<const float, 3> v) {
-  const int64_t tokens = k.shape[0];
-  require(layer >= 0 && layer < shape_.layers, "kv cache: layer {} is not in 0 .. {}", layer,
-          shape_.layers - 1);
-  require(k.shape[1] == shape_.kv_heads && k.shape[2] == shape_.dim,
-          "kv cache: k has {} heads of {}, the cache {} of {}", k.shape[1], k.shape[2],
-          shape_.kv_heads, shape_.dim);
-  require(v.shape[0] == tokens && v.shape[1] == shape_.kv_heads && v.shape[2] == shape_.dim_v,
-          "kv cache: v is {} x {} x {}, must be {} x {} x {}", v.shape[0], v.shape[1], v.shape[2],
-          tokens, shape_.kv_heads, shape_.dim_v);
-  const int64_t room = static_cast<int64_t>(block_table.size()) * shape_.page_keys;
-  require(first_key >= 0 && first_key + tokens <= room,
-          "kv cache: keys {} .. {} do not fit {} pages of {}", first_key, first_key + tokens - 1,
-          block_table.size(), shape_.page_keys);
-  const int64_t end = first_key + tokens;
-  for (int64_t at = first_key / shape_.page_keys; at * shape_.page_keys < end; ++at) {
-    require(block_table[at] >= 0 && block_table[at] < shape_.pages,
-            "kv cache: block table names page {} of {}", block_table[at], shape_.pages);
-  }
+                     View<const float, 3> k, View<const float, 3> v, const KeyRotation& rotation) {
+  Segment whole;
+  whole.rows = k.shape[0];
+  whole.keys = first_key + k.shape[0];
+  whole.block_table = block_table;
+  pages_->append(layer, {&whole, 1}, k, v, rotation, nullptr);
+}
 
-  const int64_t value_bytes = row_bytes(shape_.v_dtype, padded_dim_v_);
-  const int64_t panels_of_page = shape_.page_keys / kPanelKeys;
-  for (int64_t key = first_key; key < end;) {
-    const int64_t page = block_table[key / shape_.page_keys];
-    const int64_t in_page = key % shape_.page_keys;
-    const int lane = static_cast<int>(in_page % kPanelKeys);
-    const int count =
-        static_cast<int>(end - key < kPanelKeys - lane ? end - key : kPanelKeys - lane);
-    for (int64_t head = 0; head < shape_.kv_heads; ++head) {
-      const auto panel = const_cast<std::byte*>(key_panel(layer, page, head, in_page / kPanelKeys));
-      const auto values = const_cast<std::byte*>(value_row(layer, page, head, in_page));
-      uint8_t& special = special_[static_cast<std::size_t>(
-          ((layer * shape_.pages + page) * shape_.kv_heads + head) * panels_of_page +
-          in_page / kPanelKeys)];
-      if (lane == 0) {
-        special = 0;
-        // Rows of a former owner must not be seen as values of this sequence's panel.
-        std::memset(values, 0, static_cast<std::size_t>(kPanelKeys * value_bytes));
-      }
-      const View<const float, 3> from_k = k.rows(key - first_key, count);
-      pack_keys(&from_k(0, head, 0), k.strides[0], k.strides[2], shape_.dim, count, lane,
-                shape_.k_dtype, panel);
-      for (int i = 0; i < count; ++i) {
-        const bool finite =
-            pack_values(&v(key - first_key + i, head, 0), v.strides[2], shape_.dim_v, padded_dim_v_,
-                        shape_.v_dtype, values + i * value_bytes);
-        if (!finite) special = 1;
+void KvCache::append(int64_t layer, std::span<const Segment> segments, View<const float, 3> k,
+                     View<const float, 3> v, const KeyRotation& rotation, int threads) {
+  if (threads == 1) return pages_->append(layer, segments, k, v, rotation, nullptr);
+  const SharedPool pool(threads);
+  pages_->append(layer, segments, k, v, rotation, &*pool);
+}
+
+void KvCache::append(int64_t layer, std::span<const Segment> segments, View<const float, 3> k,
+                     View<const float, 3> v, const KeyRotation& rotation, ThreadPool& pool) {
+  pages_->append(layer, segments, k, v, rotation, &pool);
+}
+
+void KvCache::read(int64_t layer, std::span<const int32_t> block_table, int64_t first_key,
+                   View<float, 3> k, View<float, 3> v) const {
+  const KvCacheShape& s = shape();
+  require(layer >= 0 && layer < s.layers, "kv cache: layer {} is not in 0 .. {}", layer,
+          s.layers - 1);
+  for (const auto& [name, view, width] : {std::tuple{"k", k, s.dim}, {"v", v, s.dim_v}}) {
+    if (view.data == nullptr) continue;
+    require(view.shape[1] == s.kv_heads && view.shape[2] == width,
+            "kv cache: {} is {} x {} x {}, the cache has {} heads of {}", name, view.shape[0],
+            view.shape[1], view.shape[2], s.kv_heads, width);
+    const int64_t end = first_key + view.shape[0];
+    require(first_key >= 0 && end <= std::ssize(block_table) * s.page_keys,
+            "kv cache: a block table of {} pages does not reach keys {} .. {}", block_table.size(),
+            first_key, end - 1);
+    for (int64_t key = first_key; key < end; ++key) {
+      const int32_t page = block_table[static_cast<std::size_t>(key / s.page_keys)];
+      require(page >= 0 && page < s.pages, "kv cache: block table names page {} of {}", page,
+              s.pages);
+      for (int64_t head = 0; head < s.kv_heads; ++head) {
+        for (int64_t d = 0; d < width; ++d) {
+          view(key - first_key, head, d) =
+              *name == 'k' ? pages_->key_number(layer, page, head, key % s.page_keys, d)
+                           : pages_->value_number(layer, page, head, key % s.page_keys, d);
+        }
       }
     }
-    key += count;
   }
 }
 

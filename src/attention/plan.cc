@@ -13,7 +13,10 @@
 #include "attention/attention.h"
 #include "attention/key_source.h"
 #include "attention/rules.h"
+#include "attention/shared_pool.h"
+#include "base/buffer.h"
 #include "base/check.h"
+#include "program/band.h"
 #include "simd/target.h"
 #include "tiles/fold.h"
 
@@ -44,7 +47,7 @@ struct Join {
 
 struct AttentionPlan::Parts {
   AttentionShape shape;
-  Mask mask;
+  program::Band band;
   float scale;
   int threads;
   int64_t group, columns;
@@ -107,7 +110,8 @@ struct AttentionPlan::Parts {
 
   // Keys that a row of the group may use.
   int64_t limit(const Segment& segment, int64_t row) const {
-    return keys_of_row(mask, row / group, segment.rows, segment.keys);
+    const int64_t r = row / group;
+    return band.keys_of(first_position(segment) + r, r, segment.keys).end;
   }
   int64_t chunks_of(const Segment& segment, int64_t last_row) const {
     return (limit(segment, last_row) + kChunkKeys - 1) / kChunkKeys;
@@ -195,7 +199,7 @@ void AttentionPlan::Parts::cut() {
 }
 
 AttentionPlan::AttentionPlan(const AttentionShape& shape, std::span<const Segment> segments,
-                             Mask mask, float scale, int threads)
+                             const AttentionOptions& options)
     : parts_(std::make_unique<Parts>()) {
   active_target();  // an unknown REGARD_TARGET is refused here; inside a kernel nothing may throw
   require(shape.kv_heads > 0 && shape.heads > 0 && shape.heads % shape.kv_heads == 0,
@@ -203,10 +207,15 @@ AttentionPlan::AttentionPlan(const AttentionShape& shape, std::span<const Segmen
           shape.kv_heads);
   require(shape.dim > 0 && shape.dim <= 1024 && shape.dim_v > 0 && shape.dim_v <= 1024,
           "attention: dim ({}) and dim_v ({}) must be in 1 .. 1024", shape.dim, shape.dim_v);
+  const float scale = scale_of(options, shape.dim);
+  const int threads = thread_count(options.threads);
   require(scale - scale == 0.0f, "attention: scale ({}) is not a finite number", scale);
   require(threads > 0 && threads <= 1024, "attention: threads ({}) is not in 1 .. 1024", threads);
   parts_->shape = shape;
-  parts_->mask = mask;
+  const program::SplitMask split = program::split_mask(options.mask);
+  require(split.rest.empty() && options.score.empty() && options.weight.empty(),
+          "attention: programs are not built yet");
+  parts_->band = split.band;
   parts_->scale = scale;
   parts_->threads = threads;
   parts_->group = shape.heads / shape.kv_heads;
@@ -252,7 +261,7 @@ std::string AttentionPlan::explain() const {
       "softmax attention, {} mask, scale {}: {} sequences, {} rows, up to {} keys\n"
       "target {}; {} query heads share each of {} key/value heads and are packed into one block\n"
       "tiles of {} keys, state restarted every {} keys; {} tasks of up to {} rows\n",
-      p.mask.kind() == Mask::Kind::full ? "full" : "causal", p.scale, p.segments.size(), rows,
+      p.band.everything() ? "full" : "causal", p.scale, p.segments.size(), rows,
       most_keys, name(active_target()), p.group, p.shape.kv_heads, kTileKeys, kChunkKeys,
       p.tasks.size(), p.task_rows);
   text += p.joins.empty()

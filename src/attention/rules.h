@@ -11,12 +11,9 @@ namespace regard {
 
 inline int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
 
-// How many keys row `token` of `tokens` may use: always the first ones.
-inline int64_t keys_of_row(Mask mask, int64_t token, int64_t tokens, int64_t keys) {
-  if (mask.kind() == Mask::Kind::full) return keys;
-  const int64_t end =
-      mask.align() == Mask::Align::bottom_right ? keys - tokens + token + 1 : token + 1;
-  return std::clamp<int64_t>(end, 0, keys);
+// i of the segment's first row.
+inline int64_t first_position(const Segment& segment) {
+  return segment.position.value_or(segment.keys - segment.rows);
 }
 
 // 1/√dim unless the caller says otherwise; with dim 0 every score is 0, whatever the scale.

@@ -5,10 +5,11 @@
 namespace regard {
 
 const DTypeInfo& info(DType dtype) noexcept {
-  static constexpr std::array<DTypeInfo, 12> kInfo{{{"f64", 1, 8},
+  static constexpr std::array<DTypeInfo, 13> kInfo{{{"f64", 1, 8},
                                                     {"f32", 1, 4},
                                                     {"f16", 1, 2},
                                                     {"bf16", 1, 2},
+                                                    {"i8", 1, 1},
                                                     {"q8_0", 32, 34},
                                                     {"q4_0", 32, 18},
                                                     {"q4_1", 32, 20},

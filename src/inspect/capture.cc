@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "attention/kv_pages.h"
 #include "base/check.h"
-#include "base/half.h"
 #include "nn/step.h"
 #include "tensor/pool.h"
 
@@ -25,17 +25,6 @@ int64_t checked_length(const models::DecoderConfig& config, std::span<const Toke
   require(layer >= -1 && layer < config.layers, "inspect: layer {} is not in 0 .. {}", layer,
           config.layers - 1);
   return count;
-}
-
-float widened(const std::byte* row, DType dtype, int64_t index) {
-  switch (dtype) {
-    case DType::f16:
-      return to_f32(reinterpret_cast<const f16*>(row)[index]);
-    case DType::bf16:
-      return to_f32(reinterpret_cast<const bf16*>(row)[index]);
-    default:
-      return reinterpret_cast<const float*>(row)[index];
-  }
 }
 
 // A batch plans for the threads that its passes will have.
@@ -107,9 +96,9 @@ std::vector<float> Capture::values(int64_t layer, int64_t kv_head) const {
   std::vector<float> out(static_cast<std::size_t>(tokens() * dim_v));
   for (int64_t key = 0; key < tokens(); ++key) {
     const PageId page = sequence_.block_table[static_cast<std::size_t>(key / page_keys)];
-    const std::byte* row = cache.value_row(layer, page, kv_head, key % page_keys);
     for (int64_t d = 0; d < dim_v; ++d) {
-      out[static_cast<std::size_t>(key * dim_v + d)] = widened(row, cache.shape().v_dtype, d);
+      out[static_cast<std::size_t>(key * dim_v + d)] =
+          cache.pages().value_number(layer, page, kv_head, key % page_keys, d);
     }
   }
   return out;

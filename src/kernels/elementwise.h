@@ -1,4 +1,5 @@
-// Row and element kernels: norms, rotations, activations, softmax, and the functions they need.
+// Row and element kernels: norms, rotations (regard/rope.h), activations, softmax, and the functions
+// they need.
 // Every one gives the same bits on every target; the error of each function is stated and tested.
 // Unless a line says otherwise views are [rows, width] with unit stride in the last axis, rows may
 // lie anywhere, and out may be x itself. A row's result does not depend on the other rows; sums
@@ -7,9 +8,8 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
-#include <vector>
 
+#include "regard/rope.h"
 #include "regard/view.h"
 
 namespace regard {
@@ -23,39 +23,6 @@ void rms_norm(View<const float, 2> x, const float* gain, float epsilon, View<flo
 // Layer Normalization (Ba, Kiros, Hinton 2016), eq. 4.
 void layer_norm(View<const float, 2> x, const float* gain, const float* shift, float epsilon,
                 View<float, 2> out);
-
-// Which numbers of a head form a rotated pair.
-enum class RopeLayout { halves, pairs };  // (i, i + dim/2) of the table's dim, or (2i, 2i + 1)
-
-// cos and sin of every angle position · base^(-2i/dim) / factor_i, computed in f64 by functions of
-// our own and stored as f32. RoFormer (Su et al. 2021), eq. 34.
-class RopeTable {
- public:
-  // dim: how many leading numbers of a head are rotated, even. factors: dim/2 divisors of the
-  // frequencies (Llama 3.1's rope_freqs), or empty. scale: positions are divided by it.
-  // Throws Error unless dim is positive and even, 1 <= base <= 1e30, and divisors are positive.
-  RopeTable(int64_t dim, double base, std::span<const float> factors = {}, double scale = 1.0);
-
-  // Makes rows up to (not including) that position available. Not thread-safe;
-  // pointers into the table end. Throws Error when an angle passes 2^31.
-  void reserve(int64_t positions);
-
-  int64_t dim() const noexcept { return dim_; }
-  int64_t positions() const noexcept { return positions_; }
-  const float* cosines(int64_t position) const noexcept { return table_.data() + position * dim_; }
-  const float* sines(int64_t position) const noexcept { return cosines(position) + dim_ / 2; }
-
- private:
-  int64_t dim_;
-  int64_t positions_ = 0;
-  std::vector<double> frequencies_;  // [dim / 2]
-  std::vector<float> table_;         // [positions][cos dim/2, sin dim/2]
-};
-
-// Rotates x [tokens, heads, dim] in place; numbers beyond table.dim() stay. position[t] is that of
-// token t and is below table.positions().
-void rope(View<float, 3> x, const RopeTable& table, std::span<const int32_t> position,
-          RopeLayout layout);
 
 // Activations, element by element; zero (never NaN) at -inf. Errors: simd/math-inl.h.
 void silu(View<const float, 2> x, View<float, 2> out);       // x / (1 + e^-x)

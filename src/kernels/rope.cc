@@ -8,56 +8,15 @@
 #define HWY_TARGET_INCLUDE "kernels/rope.cc"
 #include <hwy/foreach_target.h>
 
-#include "simd/simd-inl.h"
+#include "simd/rotate-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {
 
-// (a, b) becomes (a cos - b sin, b cos + a sin).
-REGARD_INLINE void rotate(F32x16& a, F32x16& b, const F32x16& cosine, const F32x16& sine) {
-  const F32x16 turned = fnma(b, sine, mul(a, cosine));
-  b = fma(a, sine, mul(b, cosine));
-  a = turned;
-}
-
-static void rotate_halves(float* x, const float* cosine, const float* sine, int64_t half) {
-  int64_t i = 0;
-  for (; i + 16 <= half; i += 16) {
-    F32x16 a = load(x + i);
-    F32x16 b = load(x + half + i);
-    rotate(a, b, load(cosine + i), load(sine + i));
-    store(a, x + i);
-    store(b, x + half + i);
-  }
-  const int left = static_cast<int>(half - i);
-  if (left == 0) return;
-  F32x16 a = load_first(x + i, left);
-  F32x16 b = load_first(x + half + i, left);
-  rotate(a, b, load_first(cosine + i, left), load_first(sine + i, left));
-  store_first(a, x + i, left);
-  store_first(b, x + half + i, left);
-}
-
-static void rotate_pairs(float* x, const float* cosine, const float* sine, int64_t half) {
-  alignas(64) float first[16] = {};
-  alignas(64) float second[16] = {};
-  for (int64_t i = 0; i < half; i += 16) {
-    const int count = static_cast<int>(half - i < 16 ? half - i : 16);
-    float* pairs = x + 2 * i;
-    for (int p = 0; p < count; ++p) {
-      first[p] = pairs[2 * p];
-      second[p] = pairs[2 * p + 1];
-    }
-    F32x16 a = load(first);
-    F32x16 b = load(second);
-    rotate(a, b, load_first(cosine + i, count), load_first(sine + i, count));
-    store(a, first);
-    store(b, second);
-    for (int p = 0; p < count; ++p) {
-      pairs[2 * p] = first[p];
-      pairs[2 * p + 1] = second[p];
-    }
-  }
+// In place.
+HWY_ATTR void rotate_row(float* x, const float* cosines, const float* sines, int64_t half,
+                         RopeLayout layout) {
+  rotate(x, cosines, sines, half, layout == RopeLayout::pairs);
 }
 
 }  // namespace regard::HWY_NAMESPACE
@@ -115,12 +74,11 @@ void rope(View<float, 3> x, const RopeTable& table, std::span<const int32_t> pos
     require(at >= 0 && at < table.positions(), "rope: position {} is not in the table's [0, {})",
             at, table.positions());
   }
-  const auto rotate =
-      layout == RopeLayout::halves ? REGARD_DISPATCH(rotate_halves) : REGARD_DISPATCH(rotate_pairs);
+  const auto rotate = REGARD_DISPATCH(rotate_row);
   for (int64_t token = 0; token < x.shape[0]; ++token) {
     const int32_t at = position[static_cast<std::size_t>(token)];
     for (int64_t head = 0; head < x.shape[1]; ++head) {
-      rotate(x[token][head].data, table.cosines(at), table.sines(at), table.dim() / 2);
+      rotate(x[token][head].data, table.cosines(at), table.sines(at), table.dim() / 2, layout);
     }
   }
 }

@@ -3,8 +3,8 @@
 #include <bit>
 #include <cstring>
 
-#include "base/half.h"
 #include "matmul/matmul.h"
+#include "regard/half.h"
 
 namespace regard {
 namespace {
@@ -114,6 +114,9 @@ void dequantise_row(DType dtype, const std::byte* blocks, int64_t count, float* 
       return widen<f16>(blocks, count, out);
     case DType::bf16:
       return widen<bf16>(blocks, count, out);
+    case DType::i8:
+      for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(load<int8_t>(blocks + i));
+      return;
     case DType::q8_0:
       return each_block(q8_0);
     case DType::q4_0:

@@ -311,7 +311,8 @@ void pack_group(const Source& source, int64_t first, int64_t panels, std::byte* 
 
 PackedMatrix PackedMatrix::pack(DType dtype, std::span<const std::byte> rows, int64_t outputs,
                                 int64_t inputs, ThreadPool& pool, int64_t permute_halves) {
-  require(dtype != DType::f64, "pack: weights cannot be f64");
+  require(dtype != DType::f64 && dtype != DType::i8, "pack: weights cannot be {}",
+          info(dtype).name);
   require(outputs > 0 && inputs > 0, "pack: outputs ({}) and inputs ({}) must be positive", outputs,
           inputs);
   const DTypeInfo& format = info(dtype);

@@ -6,7 +6,6 @@
 #include <span>
 
 #include "attention/attention.h"
-#include "attention/kv_cache.h"
 #include "tensor/tensor.h"
 
 namespace regard::nn {

@@ -103,6 +103,9 @@ Interval Bounds::operator()(const Ranges& ranges, std::span<Interval> scratch) c
       case Op::batch:
         value = program::position_interval(ranges.batch, "batch");
         break;
+      case Op::sequence:
+        value = program::position_interval(ranges.sequence, "sequence");
+        break;
       case Op::head:
         value = program::position_interval(ranges.head, "head");
         break;

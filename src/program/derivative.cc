@@ -45,6 +45,8 @@ class Tangents {
         return score();
       case Op::batch:
         return batch();
+      case Op::sequence:
+        return sequence();
       case Op::head:
         return head();
       case Op::query:

@@ -147,6 +147,9 @@ double Evaluator::operator()(const Point& point) {
       case Op::batch:
         value = program::position(point.batch, "batch");
         break;
+      case Op::sequence:
+        value = program::position(point.sequence, "sequence");
+        break;
       case Op::head:
         value = program::position(point.head, "head");
         break;

@@ -214,11 +214,13 @@ Expr leaf(Op op, ValueKind kind) { return make(op, kind, {}); }
 }  // namespace
 
 Expr score() { return leaf(Op::score, ValueKind::real); }
+Expr weight() { return score(); }
 Expr batch() { return leaf(Op::batch, ValueKind::integer); }
 Expr head() { return leaf(Op::head, ValueKind::integer); }
 Expr query() { return leaf(Op::query, ValueKind::integer); }
 Expr key() { return leaf(Op::key, ValueKind::integer); }
 Expr row() { return leaf(Op::row, ValueKind::integer); }
+Expr sequence() { return leaf(Op::sequence, ValueKind::integer); }
 
 }  // namespace program
 

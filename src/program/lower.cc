@@ -21,6 +21,7 @@ constexpr Instructions kInstructions[] = {
     {Op::constant, TileOp::constant_f32, TileOp::constant_i32},
     {Op::score, TileOp::load_score, TileOp::load_score},
     {Op::batch, TileOp::load_batch, TileOp::load_batch},
+    {Op::sequence, TileOp::load_sequence, TileOp::load_sequence},
     {Op::head, TileOp::load_head, TileOp::load_head},
     {Op::query, TileOp::load_query, TileOp::load_query},
     {Op::key, TileOp::load_key, TileOp::load_key},
@@ -117,12 +118,17 @@ class Slots {
 
 }  // namespace
 
-TileProgram lower(const Expr& score, const Expr& mask) {
+TileProgram lower(const Expr& score, const Expr& mask, std::span<const Expr> outputs) {
   require(score.empty() || score.kind() != ValueKind::boolean,
           "program: a score is a number, not boolean");
   require(mask.empty() || mask.kind() == ValueKind::boolean,
           "program: a mask is boolean, not a number");
-  const Expr roots[] = {score.empty() ? score : to_real(score), mask};
+  std::vector<Expr> roots{score.empty() ? score : to_real(score), mask};
+  for (const Expr& output : outputs) {
+    require(!output.empty() && output.kind() != ValueKind::boolean,
+            "program: an output is a number, not {}", output.empty() ? "empty" : "boolean");
+    roots.push_back(output);
+  }
   const Graph graph = program::flatten(roots);
   const int count = static_cast<int>(graph.nodes.size());
   require(count <= kMaxTileInstructions, "program: {} operations, more than {}", count,
@@ -181,6 +187,9 @@ TileProgram lower(const Expr& score, const Expr& mask) {
   result.slots = slots.count();
   if (graph.roots[0] >= 0) result.score = slot_of[graph.roots[0]];
   if (graph.roots[1] >= 0) result.mask = slot_of[graph.roots[1]];
+  for (std::size_t k = 2; k < graph.roots.size(); ++k) {
+    result.outputs.push_back(slot_of[graph.roots[k]]);
+  }
   return result;
 }
 

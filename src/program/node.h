@@ -16,7 +16,7 @@ namespace regard::program {
 
 // clang-format off
 enum class Op : uint8_t {
-  constant, score, batch, head, query, key, row,
+  constant, score, batch, sequence, head, query, key, row,
   // of two values
   add, sub, mul, div, floor_div, mod, min, max,
   bit_and, bit_or, bit_xor, shift_left, shift_right,

@@ -24,6 +24,8 @@ Notation notation(Op op) {
       return {"s", kAtom};
     case Op::batch:
       return {"batch", kAtom};
+    case Op::sequence:
+      return {"sequence", kAtom};
     case Op::head:
       return {"head", kAtom};
     case Op::query:

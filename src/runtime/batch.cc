@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "tensor/pool.h"
+#include "tiles/fold.h"
 
 namespace regard {
 namespace {
@@ -32,11 +33,7 @@ KvCacheShape cache_shape(const models::DecoderConfig& config, const RunOptions& 
 }
 
 AttentionPlan empty_plan(const models::DecoderConfig& config) {
-  return {config.attention_shape(),
-          {},
-          causal(),
-          1.0f / std::sqrt(static_cast<float>(config.dim)),
-          current_pool().threads()};
+  return {config.attention_shape(), {}, {.mask = causal(), .threads = current_pool().threads()}};
 }
 
 int64_t longest(std::span<const int64_t> lengths) {

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "attention/attention.h"
-#include "attention/kv_cache.h"
 #include "models/decoder.h"
 #include "regard/model.h"
 #include "runtime/pages.h"

@@ -17,7 +17,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/half.h"
+#include "regard/half.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {
@@ -78,7 +78,7 @@ REGARD_INLINE F32x16 zero() { return broadcast(0.0f); }
 
 constexpr float kNone = -__builtin_inff();  // the maximum of nothing
 
-// ---- 16-bit storage: exact when widened, one rounding to nearest even when narrowed ----
+// ---- narrow storage: exact when widened, one rounding to nearest even when narrowed ----
 
 REGARD_INLINE F32x16 load(const bf16* from) {
   F32x16 x;
@@ -107,6 +107,17 @@ REGARD_INLINE F32x16 load(const f16* from) {
   }
   return x;
 #endif
+}
+
+REGARD_INLINE F32x16 load(const int8_t* from) {
+  F32x16 x;
+  const hn::Rebind<int8_t, I32Tag> byte_tag;
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) {
+    const auto bytes = hn::LoadU(byte_tag, from + p * kWidth);
+    x.part[p] = hn::ConvertTo(F32Tag(), hn::PromoteTo(I32Tag(), bytes));
+  }
+  return x;
 }
 
 REGARD_INLINE void store(const F32x16& x, f16* to) {

@@ -34,7 +34,7 @@ REGARD_INLINE void clear(Accumulators<kRows, kColumns>& c) {
   }
 }
 
-// Rows of B that lie in memory, of f32, f16 or bf16: column block j starts at base[j], row k is
+// Rows of B that lie in memory, of f32, f16, bf16 or i8: column block j starts at base[j], row k is
 // k * step numbers further. Key panels and weight panels have step 16, values their row length.
 // kAhead: with each row so many cache lines are asked for that a later call will read, ahead_step
 // bytes further on each time: panels are too short for the machine to guess what comes next.
@@ -71,6 +71,8 @@ HWY_ATTR void with_dtype(DType dtype, Function&& function) {
     function(float{});
   } else if (dtype == DType::f16) {
     function(f16{});
+  } else if (dtype == DType::i8) {
+    function(int8_t{});
   } else {
     function(bf16{});
   }

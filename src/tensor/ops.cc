@@ -154,15 +154,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, KvCache& cac
                  std::span<const Segment> segments, AttentionPlan& plan) {
   const auto keys = k.view<float, 3>();
   const auto values = v.view<float, 3>();
-  for (const Segment& segment : segments) {
-    const int64_t end = segment.first_row + segment.rows;
-    require(segment.first_row >= 0 && end <= keys.shape[0] && end <= values.shape[0],
-            "attention: a segment ends at row {}, there are {} keys and {} values", end,
-            keys.shape[0], values.shape[0]);
-    cache.append(layer, segment.block_table, segment.keys - segment.rows,
-                 keys.rows(segment.first_row, segment.rows),
-                 values.rows(segment.first_row, segment.rows));
-  }
+  cache.append(layer, segments, keys, values, {}, current_pool());
   const auto queries = q.view<float, 3>();
   Tensor mixed({queries.shape[0], queries.shape[1], values.shape[2]});
   plan.run(cache, layer, queries, mixed.writable<float, 3>(), current_pool());

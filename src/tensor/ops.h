@@ -10,7 +10,6 @@
 #include <span>
 
 #include "attention/attention.h"
-#include "attention/kv_cache.h"
 #include "kernels/elementwise.h"
 #include "matmul/matmul.h"
 #include "tensor/tensor.h"

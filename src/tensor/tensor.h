@@ -16,7 +16,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
-#include "base/half.h"
+#include "regard/half.h"
 #include "regard/dtype.h"
 #include "regard/view.h"
 

@@ -199,6 +199,40 @@ HWY_ATTR void soften(float* scores, int rows, const int32_t* visible, const Grou
   }
 }
 
+// The scores of scaled keys, finished; the next tile's scales are asked for meanwhile.
+HWY_ATTR void scale_scores(const KeyTile& tile, const Ahead& ahead, const Group* groups, int count,
+                           float* scores) {
+  for (int g = 0; g < count; ++g) {
+    for (int p = 0; p < panels_of(groups[g].most); ++p) {
+      const F32x16 scale = load(tile.key_scales_of_panel[p]);
+      for (int r = groups[g].row; r < groups[g].row + groups[g].height; ++r) {
+        float* const s = scores + r * kTileKeys + p * kPanelKeys;
+        store(mul(load(s), scale), s);
+      }
+    }
+  }
+  if (ahead.tile == nullptr) return;
+  for (int p = 0; p < panels_of(ahead.tile->keys); ++p) {
+    if (ahead.tile->scaled_keys) __builtin_prefetch(ahead.tile->key_scales_of_panel[p], 0, 2);
+    if (ahead.tile->scaled_values) __builtin_prefetch(ahead.tile->value_scales_of_panel[p], 0, 2);
+  }
+}
+
+// p times the scale of the key's value; p of a key that the row does not see stays 0, whatever lies
+// at its scale.
+HWY_ATTR void scale_weights(const KeyTile& tile, int rows, const int32_t* visible,
+                            const uint16_t* allowed, float* p) {
+  for (int r = 0; r < rows; ++r) {
+    for (int panel = 0; panel < panels_of(visible[r]); ++panel) {
+      const int left = visible[r] - panel * kPanelKeys;
+      uint32_t seen = left < kPanelKeys ? (1u << left) - 1 : 0xFFFFu;
+      if (allowed != nullptr) seen &= allowed[r * kTilePanels + panel];
+      float* const at = p + r * kTileKeys + panel * kPanelKeys;
+      store(mul_where(mask_of_bits(seen), load(at), load(tile.value_scales_of_panel[panel])), at);
+    }
+  }
+}
+
 // The tile's values as runs of contiguous rows, as far as the rows to look ahead at are contiguous
 // too.
 template <class T>
@@ -290,8 +324,12 @@ HWY_ATTR void fold_tile(const float* q, int64_t dim, int rows, const int32_t* vi
   with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
     score_rows<decltype(t)>(q, dim, rows, groups, count, tile, ahead, scores);
   });
+  if (tile.scaled_keys) scale_scores(tile, ahead, groups, count, scores);
   if (scoring != nullptr) score_by_program(*scoring, rows, visible, scores);
   soften(scores, rows, visible, groups, count, ahead, fresh, state, shrink, used);
+  if (tile.scaled_values) {
+    scale_weights(tile, rows, visible, scoring != nullptr ? scoring->allowed : nullptr, scores);
+  }
   with_dtype(tile.v_dtype, [&](auto t) HWY_ATTR {
     add_values<decltype(t)>(scores, rows, visible, groups, count, tile, ahead,
                             scoring != nullptr ? scoring->allowed : nullptr, fresh, shrink, state);
@@ -303,6 +341,7 @@ HWY_ATTR void score_row(const float* q, int64_t dim, const KeyTile& tile, float*
   with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
     score_rows<decltype(t)>(q, dim, 1, &whole, 1, tile, {}, out);
   });
+  if (tile.scaled_keys) scale_scores(tile, {}, &whole, 1, out);
 }
 
 }  // namespace regard::HWY_NAMESPACE

@@ -29,14 +29,19 @@ struct Scoring;  // program.h: what a program makes of the scores
 
 // Up to 128 keys and their values, wherever they lie.
 struct KeyTile {
-  DType k_dtype = DType::f32;  // f32, f16 or bf16
+  DType k_dtype = DType::f32;  // f32, f16, bf16 or i8
   DType v_dtype = DType::f32;
   int keys = 0;                              // 1 .. 128; memory behind the last one is not used
   const void* keys_of_panel[kTilePanels];    // [dim][16]
   const void* values_of_panel[kTilePanels];  // 16 keys, their first columns
-  int64_t value_step = 0;                    // from one key to the next
-  int64_t column_step = kPanelKeys;          // from 16 columns to the next 16
-  uint8_t special = 0;  // bit p: panel p may hold a value that is NaN or infinite
+  // Where set, the scores of a panel's keys are multiplied by their scale, and their weights p in
+  // the value product by that of their value: what is stored as i8 (int8.h). [16] each.
+  bool scaled_keys = false, scaled_values = false;
+  const float* key_scales_of_panel[kTilePanels];
+  const float* value_scales_of_panel[kTilePanels];
+  int64_t value_step = 0;            // from one key to the next
+  int64_t column_step = kPanelKeys;  // from 16 columns to the next 16
+  uint8_t special = 0;  // bit p: panel p may hold a value (or its scale) that is NaN or infinite
 };
 
 // What a fold asks memory for while it computes, so that nobody waits for it later.
@@ -101,6 +106,12 @@ void weigh_row(const float* scores, int64_t n, float m, float l, float* weights)
 // panels: [8][dim][16]. Only the tile's own keys are touched.
 KeyTile stage_tile(const KeyTile& tile, int64_t dim, int64_t columns, float* panels,
                    float* values) noexcept;
+
+// Up to 16 keys rotated as rope() does it (halves or adjacent pairs), into out [count][dim]. cosines,
+// sines: [rotated / 2] for each key; numbers from rotated on stay.
+void rotate_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim, int count,
+                 const float* const* cosines, const float* const* sines, int64_t rotated,
+                 bool pairs, float* out) noexcept;
 
 // Up to 16 keys into a transposed panel: panel[d * 16 + lane] = rows[key][d], lane = first_lane +
 // key, each rounded once to the panel's dtype.

@@ -19,8 +19,9 @@ namespace {
 
 // ---- leaves ----
 
-HWY_ATTR void load_batch(TileRun& run, const TileStep& step) {
-  store(as_f32(broadcast_bits(run.place->batch)), run.to(step.to));
+template <int32_t TilePlace::*kNumber>
+HWY_ATTR void load_one(TileRun& run, const TileStep& step) {
+  store(as_f32(broadcast_bits(run.place->*kNumber)), run.to(step.to));
 }
 HWY_ATTR void load_key(TileRun& run, const TileStep& step) {
   alignas(64) static constexpr int32_t kCount[16] = {0, 1, 2,  3,  4,  5,  6,  7,
@@ -71,7 +72,8 @@ constexpr void set_all(Table& table, TileOp op, StepFunction function) {
 
 constexpr Table make_table() {
   Table table{};
-  set_all(table, TileOp::load_batch, &load_batch);
+  set_all(table, TileOp::load_batch, &load_one<&TilePlace::batch>);
+  set_all(table, TileOp::load_sequence, &load_one<&TilePlace::sequence>);
   set_all(table, TileOp::load_head, &load_rows<&TilePlace::head>);
   set_all(table, TileOp::load_query, &load_rows<&TilePlace::query>);
   set_all(table, TileOp::load_key, &load_key);
@@ -135,7 +137,7 @@ void show_poison(const TileRun& run, float* scores, uint16_t* masks) {
 }  // namespace
 
 HWY_ATTR void run_tile_program(const TileProgram& program, const TilePlace& place, float* scores,
-                               uint16_t* masks, void* scratch) {
+                               uint16_t* masks, void* scratch, void* const* outputs) {
   const PreparedTileProgram& prepared = program.prepared;
   const auto misaligned = reinterpret_cast<std::uintptr_t>(scratch) % 64;
   float* const tile = reinterpret_cast<float*>(static_cast<std::byte*>(scratch) +
@@ -147,6 +149,7 @@ HWY_ATTR void run_tile_program(const TileProgram& program, const TilePlace& plac
   run.panels = (place.keys + 15) / 16;
   run.constants = prepared.constants.data();
   run.tile = tile;
+  run.outputs = outputs;
   run.extent[static_cast<int>(TileShape::one)] = {1, 1};
   run.extent[static_cast<int>(TileShape::row)] = {1, (place.rows + 15) / 16};
   run.extent[static_cast<int>(TileShape::key)] = {1, run.panels};
@@ -181,8 +184,8 @@ HWY_AFTER_NAMESPACE();
 namespace regard {
 
 void run_tile_program(const TileProgram& program, const TilePlace& place, float* scores,
-                      uint16_t* masks, void* scratch) noexcept {
-  REGARD_DISPATCH(run_tile_program)(program, place, scores, masks, scratch);
+                      uint16_t* masks, void* scratch, void* const* outputs) noexcept {
+  REGARD_DISPATCH(run_tile_program)(program, place, scores, masks, scratch, outputs);
 }
 
 }  // namespace regard

@@ -24,6 +24,7 @@ enum class TileOp : uint8_t {
   // leaves: the score as it comes (shape full), and where it stands
   load_score,
   load_batch,
+  load_sequence,
   load_head,
   load_query,
   load_key,
@@ -107,8 +108,8 @@ struct TileArray {
 
 // ---- what prepare_tile_program makes of the instructions ----
 
-// Where an operand begins, in numbers from one of five bases.
-enum class TileBase : uint8_t { constants, tile, rows, scores, masks };
+// Where an operand begins, in numbers from one of six bases; of outputs the offset says which.
+enum class TileBase : uint8_t { constants, tile, rows, scores, masks, outputs };
 struct TileOperand {
   TileBase base = TileBase::tile;
   bool vector = false;  // 16 numbers for 16 results; otherwise one number for a whole row
@@ -131,14 +132,16 @@ struct PreparedTileProgram {
   int block_rows = 1;   // rows that go through the steps together
   int64_t numbers = 0;  // of scratch
   int64_t poison = -1;  // where lanes to spoil are noted, in scratch; -1: nothing can spoil one
+  std::vector<TileShape> outputs;  // how far each of TileProgram::outputs varies
 };
 
 struct TileProgram {
   std::vector<TileInstruction> code;
   std::vector<TileArray> arrays;
   int slots = 0;
-  int score = -1;  // slot of the new score, a real; -1: unchanged
-  int mask = -1;   // slot of the mask, a truth value; -1: every key is allowed
+  int score = -1;                 // slot of the new score, a real; -1: unchanged
+  int mask = -1;                  // slot of the mask, a truth value; -1: every key is allowed
+  std::vector<int> outputs = {};  // slots of further results, real or integer
   PreparedTileProgram prepared;
 };
 
@@ -156,18 +159,35 @@ struct TilePlace {
   const int32_t* row = nullptr;    // [rows]
   int rows = 0;                    // 1 .. kFoldRows
   int keys = 0;                    // 1 .. kTileKeys
+  int32_t sequence = 0;            // keys random numbers
 };
 
 // Bytes that run_tile_program needs, for any place.
 int64_t tile_program_scratch(const TileProgram& program) noexcept;
+
+// Where an output has its number for a row and a key, and how many numbers it takes.
+struct TileOutput {
+  int row_step, key_step, size;
+};
+constexpr TileOutput tile_output(TileShape shape, int rows) noexcept {
+  return shape == TileShape::one   ? TileOutput{0, 0, 16}
+         : shape == TileShape::row ? TileOutput{1, 0, (rows + 15) / 16 * 16}
+         : shape == TileShape::key ? TileOutput{0, 1, kTileKeys}
+                                   : TileOutput{kTileKeys, 1, rows * kTileKeys};
+}
 
 // Runs a prepared program on scores [rows][128], in place. masks [rows][8] gets a bit for every
 // key, 1 = allowed, bit i of panel p for key 16 p + i; bits at and beyond keys are 0. Scores at and
 // beyond keys are not specified, but only the row's own 128 are written. Allocates nothing; scratch
 // need not be aligned and holds nothing between calls. Of head, query and row only those that the
 // program loads are read.
+//
+// outputs: for each of the program's a place for its f32 or int32 numbers, laid out as
+// tile_output() of its shape says; numbers of keys at and beyond keys are not specified. Where an
+// integer gather leaves its array an output is what 0 in its place gives: the score beside it is
+// NaN.
 void run_tile_program(const TileProgram& program, const TilePlace& place, float* scores,
-                      uint16_t* masks, void* scratch) noexcept;
+                      uint16_t* masks, void* scratch, void* const* outputs = nullptr) noexcept;
 
 // What a fold needs to run a program on its scores.
 struct Scoring {

@@ -25,8 +25,9 @@ struct TileRun {
   const TileArray* arrays = nullptr;
   const uint32_t* constants = nullptr;
   float* tile = nullptr;
-  float* scores = nullptr;     // of the block
-  uint16_t* masks = nullptr;   // of the block
+  float* scores = nullptr;    // of the block
+  uint16_t* masks = nullptr;  // of the block
+  void* const* outputs = nullptr;
   uint16_t* poison = nullptr;  // of the tile, [rows][8]
   bool poisoned = false;
   int first_row = 0;
@@ -34,7 +35,11 @@ struct TileRun {
   Extent extent[4];  // by shape
 
   HWY_INLINE float* to(const TileOperand& at) const {
+    if (at.base == TileBase::outputs) return output(at);
     return (at.base == TileBase::scores ? scores : tile) + at.offset;
+  }
+  HWY_INLINE float* output(const TileOperand& at) const {
+    return static_cast<float*>(outputs[at.offset]) + first_row * at.row_step;
   }
   HWY_INLINE const float* from(const TileOperand& at) const {
     switch (at.base) {
@@ -44,6 +49,8 @@ struct TileRun {
         return tile + first_row + at.offset;
       case TileBase::scores:
         return scores + at.offset;
+      case TileBase::outputs:
+        return output(at);
       default:
         return tile + at.offset;
     }

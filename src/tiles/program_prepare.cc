@@ -13,17 +13,25 @@
 namespace regard {
 namespace {
 
-constexpr std::string_view kNames[] = {
-    "load_score",   "load_batch",   "load_head", "load_query",  "load_key",   "load_row",
-    "constant_f32", "constant_i32", "add",       "sub",         "mul",        "div",
-    "floor_div",    "mod",          "min",       "max",         "neg",        "abs",
-    "floor",        "sqrt",         "exp",       "log",         "tanh",       "sigmoid",
-    "sin",          "cos",          "iadd",      "isub",        "imul",       "ifloor_div",
-    "imod",         "imin",         "imax",      "ineg",        "iabs",       "iand",
-    "ior",          "ixor",         "inot",      "ishl",        "ishr",       "lt",
-    "le",           "eq",           "ne",        "ilt",         "ile",        "ieq",
-    "ine",          "select",       "to_real",   "bool_to_int", "gather_f32", "gather_i32",
-    "gather_bool"};
+constexpr std::string_view kNames[] = {"load_score", "load_batch",   "load_sequence",
+                                       "load_head",  "load_query",   "load_key",
+                                       "load_row",   "constant_f32", "constant_i32",
+                                       "add",        "sub",          "mul",
+                                       "div",        "floor_div",    "mod",
+                                       "min",        "max",          "neg",
+                                       "abs",        "floor",        "sqrt",
+                                       "exp",        "log",          "tanh",
+                                       "sigmoid",    "sin",          "cos",
+                                       "iadd",       "isub",         "imul",
+                                       "ifloor_div", "imod",         "imin",
+                                       "imax",       "ineg",         "iabs",
+                                       "iand",       "ior",          "ixor",
+                                       "inot",       "ishl",         "ishr",
+                                       "lt",         "le",           "eq",
+                                       "ne",         "ilt",          "ile",
+                                       "ieq",        "ine",          "select",
+                                       "to_real",    "bool_to_int",  "gather_f32",
+                                       "gather_i32", "gather_bool"};
 static_assert(std::size(kNames) == static_cast<std::size_t>(TileOp::gather_bool) + 1);
 
 // What a slot may hold: a set, because a constant 0 is an integer and false.
@@ -90,7 +98,8 @@ struct Draft {
   TileShape shape;
   uint16_t array = 0;
   int order;
-  int to = -1;  // value; -1: the masks or the scores, as the kernel says
+  int to = -1;      // value; -1: an output, the masks or the scores, as the kernel says
+  int output = -1;  // of a copy
   int operands = 0;
   int from[4] = {};
 };
@@ -103,6 +112,7 @@ class Preparation {
     read_code();
     narrow_masks();
     store_score();
+    store_outputs();
     order_work();
     place_values();
     for (const Draft& draft : drafts_) out_.steps.push_back(step_of(draft));
@@ -117,6 +127,10 @@ class Preparation {
     for (std::size_t i = 0; i < program_.code.size(); ++i) read(program_.code[i], i);
     score_ = result("score", program_.score, kReal);
     mask_ = result("mask", program_.mask, kTruth);
+    for (const int slot : program_.outputs) {
+      require(slot >= 0, "tile program: an output has no slot");
+      outputs_.push_back(result("output", slot, kReal | kInteger));
+    }
   }
 
   int result(std::string_view name, int slot, uint8_t type) {
@@ -125,7 +139,9 @@ class Preparation {
             "tile program: {} is slot {}, which nothing writes", name, slot);
     const int value = slots_[static_cast<std::size_t>(slot)];
     require((at(value).type & type) != 0, "tile program: {} (slot {}) is not a {}", name, slot,
-            type == kReal ? "real" : "truth value");
+            type == kTruth  ? "truth value"
+            : type == kReal ? "real"
+                            : "number");
     ++at(value).uses;
     return value;
   }
@@ -260,6 +276,26 @@ class Preparation {
     drafts_.push_back(copy);
   }
 
+  // A value that goes nowhere else is computed where the caller wants it.
+  void store_outputs() {
+    for (std::size_t k = 0; k < outputs_.size(); ++k) {
+      Value& value = at(outputs_[k]);
+      out_.outputs.push_back(value.shape);
+      const auto maker = std::find_if(drafts_.begin(), drafts_.end(),
+                                      [&](const Draft& draft) { return draft.to == outputs_[k]; });
+      if (maker != drafts_.end() && value.shape == TileShape::full && !value.base) {
+        value.base = TileBase::outputs;
+        value.offset = static_cast<int32_t>(k);
+        continue;
+      }
+      Draft copy{kCopy, value.shape, 0, maker == drafts_.end() ? -1 : maker->order + 1};
+      copy.operands = 1;
+      copy.from[0] = outputs_[k];
+      copy.output = static_cast<int>(k);
+      drafts_.push_back(copy);
+    }
+  }
+
   void order_work() {
     std::sort(drafts_.begin(), drafts_.end(), [](const Draft& a, const Draft& b) {
       const bool a_full = a.shape == TileShape::full, b_full = b.shape == TileShape::full;
@@ -315,7 +351,7 @@ class Preparation {
                                                   : 16;
       }
     }
-    const int rows = kBufferBudget / (buffers + 1) / 4 * 4;
+    const int rows = kBufferBudget / (buffers + 1 + static_cast<int>(outputs_.size())) / 4 * 4;
     out_.block_rows = std::clamp(rows, 4, kFoldRows);
     const int32_t size = out_.block_rows * kTileKeys;
     for (const int value : placed) at(value).offset = numbers + at(value).offset * size;
@@ -349,6 +385,9 @@ class Preparation {
     }
     if (draft.to >= 0) {
       step.to = operand(draft.to, draft.shape);
+    } else if (draft.output >= 0) {
+      const int row_step = draft.shape == TileShape::full ? kTileKeys : 0;
+      step.to = {TileBase::outputs, true, draft.output, row_step};
     } else if (draft.kernel == kCopy) {
       step.to = {TileBase::scores, true, 0, kTileKeys};
     } else {
@@ -365,6 +404,7 @@ class Preparation {
   std::vector<Value> values_;
   std::vector<Draft> drafts_;
   int score_ = -1, mask_ = -1;  // values
+  std::vector<int> outputs_;    // values
   bool poisons_ = false;
   PreparedTileProgram out_;
 };

@@ -44,9 +44,9 @@ Gradients run_backward(const BackwardProblem& p, int threads = 1) {
   return g;
 }
 
-OracleGradients oracle(const BackwardProblem& p) {
-  return oracle_attention_backward(p.q_view(), p.k_view(), p.v_view(), p.dout_view(), p.mask(),
-                                   p.scale());
+ReferenceGradients oracle(const BackwardProblem& p) {
+  return reference_gradients(p.q_view(), p.k_view(), p.v_view(), p.dout_view(),
+                             {.mask = p.mask(), .scale = p.scale()});
 }
 
 // The largest error of a row of `dim` numbers, as a share of that row's norm or of the root mean
@@ -78,7 +78,7 @@ double row_error(const std::vector<float>& is, const std::vector<double>& want, 
 
 void expect_close(const BackwardProblem& p, int threads) {
   const Gradients g = run_backward(p, threads);
-  const OracleGradients want = oracle(p);
+  const ReferenceGradients want = oracle(p);
   // With one key every ds is the difference of two equal sums of dim_v terms of size 1, and the
   // gradients are 0: their error is that of the sums. Rows of few keys are close to it, and stand
   // beside rows of hundreds.
@@ -140,10 +140,10 @@ TEST(Backward, AgreesWithTheChainRuleOverSeveralChunks) {
 TEST(Backward, TheOraclesChainRuleIsTheSlopeOfItsFormula) {
   BackwardProblem p(
       {.rows = 5, .keys = 7, .heads = 2, .kv_heads = 1, .dim = 6, .dim_v = 4, .causal = true});
-  const OracleGradients want = oracle(p);
+  const ReferenceGradients want = oracle(p);
   const auto loss = [&] {
-    const OracleResult r =
-        oracle_attention(p.q_view(), p.k_view(), p.v_view(), p.mask(), p.scale());
+    const Reference r = reference_attention(p.q_view(), p.k_view(), p.v_view(),
+                                            {.mask = p.mask(), .scale = p.scale()});
     double sum = 0;
     for (std::size_t i = 0; i < r.out.size(); ++i) sum += r.out[i] * p.dout[i];
     return sum;

@@ -123,8 +123,8 @@ TEST(Bits, DoNotDependOnNeighboursInARaggedBatch) {
     row += sequences[i].rows;
   }
   for (const int threads : {1, 2, 3}) {
-    AttentionPlan plan({heads, kv_heads, dim, dim}, segments, causal(), problems[0].scale(),
-                       threads);
+    AttentionPlan plan({heads, kv_heads, dim, dim}, segments,
+                       {.mask = causal(), .threads = threads});
     ThreadPool pool(threads);
     std::vector<float> out(static_cast<std::size_t>(total_rows * heads * dim));
     plan.run(cache, 0, View<const float, 3>(q.data(), {total_rows, heads, dim}),

@@ -66,7 +66,7 @@ TEST(Edges, CausalTopLeftCountsFromTheFirstKey) {
   const Problem p({.rows = 4, .keys = 9});
   Result r = empty_result(p.size);
   attention(p.q_view(), p.k_view(), p.v_view(), View<float, 3>(r.out.data(), {4, 1, 64}),
-            {.mask = causal(Mask::Align::top_left)});
+            {.mask = causal(Align::top_left)});
   for (int64_t d = 0; d < 64; ++d) EXPECT_EQ(r.out[d], p.v[d] + 0.0f);  // row 0: key 0 alone
 }
 
@@ -135,7 +135,7 @@ TEST(Edges, UnusedPageTailsAndFormerOwnersNeverShow) {
     cache.append(0, table, 0, bad, bad);
     cache.append(0, table, 0, p.k_view(), p.v_view());
     const Segment segment{0, 3, p.size.keys, table};
-    AttentionPlan plan({1, 1, 16, 16}, {&segment, 1}, causal(), p.scale(), 1);
+    AttentionPlan plan({1, 1, 16, 16}, {&segment, 1}, {.mask = causal(), .threads = 1});
     ThreadPool pool(1);
     Result r = empty_result(p.size);
     plan.run(cache, 0, p.q_view(), View<float, 3>(r.out.data(), {3, 1, 16}), pool);
@@ -180,7 +180,7 @@ TEST(Edges, ScaleMayBeZeroOrNegative) {
     Result r = empty_result(p.size);
     attention(p.q_view(), p.k_view(), p.v_view(), View<float, 3>(r.out.data(), {2, 1, 16}),
               {.scale = scale});
-    const OracleResult o = oracle_attention(p.q_view(), p.k_view(), p.v_view(), full(), scale);
+    const Reference o = reference_attention(p.q_view(), p.k_view(), p.v_view(), {.scale = scale});
     for (int64_t i = 0; i < 32; ++i) EXPECT_NEAR(r.out[i], o.out[i], 2e-6);
   }
 }
@@ -295,7 +295,7 @@ TEST(Edges, RefusalsNameTheRuleAndTheNumbers) {
   expect_error([&] { cache.append(0, table, 127, k, v); }, "do not fit 2 pages");
   expect_error([&] { cache.append(1, table, 0, k, v); }, "layer 1");
   const Segment segment{0, 2, 100, table};
-  AttentionPlan plan({9, 3, 8, 8}, {&segment, 1}, causal(), 1.0f, 1);
+  AttentionPlan plan({9, 3, 8, 8}, {&segment, 1}, {.mask = causal(), .scale = 1.0f, .threads = 1});
   ThreadPool pool(1);
   memory.assign(memory.size(), 5.0f);
   expect_error([&] { plan.run(cache, 0, q, out, pool); }, "names page 5 of 2");
@@ -305,14 +305,16 @@ TEST(Edges, RefusalsNameTheRuleAndTheNumbers) {
 TEST(Plan, SaysWhatItDoesAndHowMuchMemory) {
   const std::vector<int32_t> table(64, 0);
   const Segment one{0, 1, 4096, table};
-  const AttentionPlan decode({8, 2, 64, 64}, {&one, 1}, causal(), 1.0f, 2);
+  const AttentionPlan decode({8, 2, 64, 64}, {&one, 1},
+                             {.mask = causal(), .scale = 1.0f, .threads = 2});
   EXPECT_NE(decode.explain().find("chunks of keys are shared out"), std::string::npos);
   EXPECT_NE(decode.explain().find(name(active_target())), std::string::npos);
   EXPECT_GT(decode.workspace_bytes(), 0);
   // Workspace does not grow with rows times keys.
   const Segment small{0, 1024, 1024, table}, large{0, 16384, 16384, table};
   for (const Segment& segment : {small, large}) {
-    const AttentionPlan plan({1, 1, 64, 64}, {&segment, 1}, causal(), 1.0f, 2);
+    const AttentionPlan plan({1, 1, 64, 64}, {&segment, 1},
+                             {.mask = causal(), .scale = 1.0f, .threads = 2});
     EXPECT_LT(plan.workspace_bytes(), 1 << 20);  // the scores would be 1 GB
   }
 }

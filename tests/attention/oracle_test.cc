@@ -14,15 +14,15 @@ constexpr double kAccuracy = 2e-6;
 // The oracle itself, on an example worked out by hand.
 TEST(Oracle, IsTheFormula) {
   const float q[] = {1, 0}, k[] = {0, 5, 1, 0}, v[] = {2, 4};
-  const OracleResult r =
-      oracle_attention({q, {1, 1, 2}}, {k, {2, 1, 2}}, {v, {2, 1, 1}}, full(), 1.0);
+  const Reference r =
+      reference_attention({q, {1, 1, 2}}, {k, {2, 1, 2}}, {v, {2, 1, 1}}, {.scale = 1});
   const double e = std::exp(1.0);
   EXPECT_NEAR(r.out[0], (2 + 4 * e) / (1 + e), 1e-15);
   EXPECT_NEAR(r.lse[0], std::log(1 + e), 1e-15);
   const float many_q[] = {1, 1, 1};
   const float one_k[] = {1}, one_v[] = {3};
-  const OracleResult rows =
-      oracle_attention({many_q, {3, 1, 1}}, {one_k, {1, 1, 1}}, {one_v, {1, 1, 1}}, causal(), 1.0);
+  const Reference rows = reference_attention({many_q, {3, 1, 1}}, {one_k, {1, 1, 1}},
+                                             {one_v, {1, 1, 1}}, {.mask = causal(), .scale = 1});
   EXPECT_EQ(rows.out[0], 0.0);  // bottom-right: only the last row sees the only key
   EXPECT_TRUE(std::isinf(rows.lse[1]));
   EXPECT_EQ(rows.out[2], 3.0);

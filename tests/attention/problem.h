@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "attention/attention.h"
-#include "attention/oracle.h"
-#include "base/half.h"
+#include "reference/reference.h"
+#include "regard/half.h"
 #include "simd/target.h"
 
 namespace regard::testing {
@@ -61,7 +61,7 @@ struct Problem {
   View<const float, 3> q_view() const { return {q.data(), {size.rows, size.heads, size.dim}}; }
   View<const float, 3> k_view() const { return {k.data(), {size.keys, size.kv_heads, size.dim}}; }
   View<const float, 3> v_view() const { return {v.data(), {size.keys, size.kv_heads, size.dim_v}}; }
-  Mask mask() const { return size.causal ? causal() : full(); }
+  Expr mask() const { return size.causal ? causal() : full(); }
   float scale() const { return static_cast<float>(1.0 / std::sqrt(static_cast<double>(size.dim))); }
 };
 
@@ -134,7 +134,7 @@ inline Result run_paged(const Problem& p, const Paging& paging, int threads = 1)
   Result r = empty_result(p.size);
   const Segment segment{0, p.size.rows, p.size.keys, paged.block_table};
   AttentionPlan plan({p.size.heads, p.size.kv_heads, p.size.dim, p.size.dim_v}, {&segment, 1},
-                     p.mask(), p.scale(), threads);
+                     {.mask = p.mask(), .scale = p.scale(), .threads = threads});
   ThreadPool pool(threads);
   plan.run(paged.cache, 1, p.q_view(),
            View<float, 3>(r.out.data(), {p.size.rows, p.size.heads, p.size.dim_v}), pool,
@@ -160,8 +160,8 @@ struct Distance {
   double out = 0, lse = 0;
 };
 inline Distance distance(const Problem& p, const Result& r) {
-  const OracleResult oracle =
-      oracle_attention(p.q_view(), p.k_view(), p.v_view(), p.mask(), p.scale());
+  const Reference oracle = reference_attention(p.q_view(), p.k_view(), p.v_view(),
+                                               {.mask = p.mask(), .scale = p.scale()});
   Distance d;
   for (int64_t row = 0; row < p.size.rows * p.size.heads; ++row) {
     double error = 0, norm = 0;

@@ -1,4 +1,7 @@
 regard_test(attention/oracle LINKS attention)
 regard_test(attention/bits LINKS attention)
+regard_test(attention/cache LINKS attention kernels)
+regard_test(attention/int8 LINKS attention)
 regard_test(attention/edges LINKS attention)
 regard_test(attention/backward LINKS attention)
+regard_test(attention/recipe LINKS attention)

@@ -11,9 +11,9 @@
 #include "base/buffer.h"
 #include "base/check.h"
 #include "base/cpu.h"
-#include "base/half.h"
 #include "base/threads.h"
 #include "regard/dtype.h"
+#include "regard/half.h"
 #include "regard/view.h"
 
 namespace regard {

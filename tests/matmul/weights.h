@@ -5,8 +5,8 @@
 #include <random>
 #include <vector>
 
-#include "base/half.h"
 #include "regard/dtype.h"
+#include "regard/half.h"
 
 namespace regard {
 

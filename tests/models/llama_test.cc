@@ -34,8 +34,8 @@ std::vector<float> run_whole(const models::Decoder& model, const std::vector<int
   std::iota(pages.begin(), pages.end(), 0);
   std::iota(positions.begin(), positions.end(), 0);
   const Segment segment{0, tokens, tokens, pages};
-  AttentionPlan plan(config.attention_shape(), {&segment, 1}, causal(),
-                     1 / std::sqrt(static_cast<float>(config.dim)), pool.threads());
+  AttentionPlan plan(config.attention_shape(), {&segment, 1},
+                     {.mask = causal(), .threads = pool.threads()});
   model.reserve(tokens);
   const Tensor logits = model.logits(model.hidden(
       ids, {.positions = positions, .segments = {&segment, 1}, .cache = &cache, .plan = &plan}));

@@ -137,8 +137,7 @@ TEST(Block, IsItsFormula) {
   std::vector<int32_t> positions(kTokens);
   std::iota(positions.begin(), positions.end(), 0);
   const std::vector<Segment> segments{{0, kTokens, kTokens, pages}};
-  AttentionPlan plan({kHeads, kKvHeads, kDim, kDim}, segments, causal(),
-                     1 / std::sqrt(static_cast<float>(kDim)), 1);
+  AttentionPlan plan({kHeads, kKvHeads, kDim, kDim}, segments, {.mask = causal(), .threads = 1});
 
   struct Count : nn::Observer {
     std::vector<nn::Site> sites;

@@ -35,6 +35,7 @@ double evaluate_f32(const Graph& graph, const Point& p, bool& poisoned) {
       const double leaves[] = {node.kind == ValueKind::real ? node.number : node.integer,
                                p.s,
                                static_cast<double>(p.batch),
+                               static_cast<double>(p.sequence),
                                static_cast<double>(p.head),
                                static_cast<double>(p.i),
                                static_cast<double>(p.j),
@@ -137,7 +138,8 @@ TEST(Bounds, HoldEveryValue) {
                   .head = random_span(random),
                   .i = random_span(random),
                   .j = random_span(random),
-                  .row = random_span(random)};
+                  .row = random_span(random),
+                  .sequence = random_span(random)};
     const double a = static_cast<float>(random.number()), b = static_cast<float>(random.number());
     if (random.pick(4) != 0) ranges.s = {std::min(a, b), std::max(a, b), false, false};
     const Interval interval = bound(e, ranges);
@@ -154,7 +156,8 @@ TEST(Bounds, HoldEveryValue) {
                         .head = inside(random, ranges.head),
                         .i = inside(random, ranges.i),
                         .j = inside(random, ranges.j),
-                        .row = inside(random, ranges.row)};
+                        .row = inside(random, ranges.row),
+                        .sequence = inside(random, ranges.sequence)};
       bool poisoned = false;
       const double rounded = evaluate_f32(graph, point, poisoned);
       RC_ASSERT(interval.poison || !poisoned);

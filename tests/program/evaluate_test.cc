@@ -17,11 +17,12 @@ double at(const Expr& e, const Point& point = {}) { return evaluate(e, point); }
 TEST(Evaluate, IsTheFormula) {
   EXPECT_DOUBLE_EQ(at(softcap(30), {.s = 45}), 30 * std::tanh(1.5));
   EXPECT_DOUBLE_EQ(at(sigmoid(score()), {.s = 2}), 1 / (1 + std::exp(-2)));
-  EXPECT_EQ(at(query() * 10 + key() - row() + head() * 100 + batch() * 1000,
-               {.batch = 1, .head = 2, .i = 3, .j = 4, .row = 5}),
-            1229);
+  EXPECT_EQ(at(query() * 10 + key() - row() + head() * 100 + batch() * 1000 + sequence() * 10000,
+               {.batch = 1, .head = 2, .i = 3, .j = 4, .row = 5, .sequence = 6}),
+            61229);
   EXPECT_EQ(at(where(score() > 1, score(), -score()), {.s = 0.5}), -0.5);
   EXPECT_EQ(at(query() / 2, {.i = 3}), 1.5);
+  EXPECT_EQ(at(weight() * 2, {.s = 0.25}), 0.5);
 }
 
 TEST(Evaluate, IntegersWrapAroundAndDivideAsInPython) {

@@ -28,6 +28,7 @@ TEST(Expr, PrintsItself) {
   EXPECT_EQ(to_string(softcap(50)), "tanh(s / 50) * 50");
   EXPECT_EQ(to_string(causal_mask() & (query() - key() < 256)), "(j <= i) & (i - j < 256)");
   EXPECT_EQ(to_string(where(key() == 0, 0.0, score())), "where(j == 0, 0, s)");
+  EXPECT_EQ(to_string(weight() * (sequence() + row())), "s * (sequence + row)");
   EXPECT_EQ(to_string(Expr()), "");
   const Array slopes = Array::of("slopes", std::vector<float>{0.5f, 0.25f});
   EXPECT_EQ(to_string(alibi(slopes)), "s + slopes[head] * (j - i)");

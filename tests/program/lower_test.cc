@@ -38,6 +38,10 @@ class Interpreter {
     }
   }
   double score(int r, int k) const { return poisoned_[r][k] ? NAN : read(program_.score, r, k).f; }
+  double output(std::size_t n, ValueKind kind, int r, int k) const {
+    const Number found = read(program_.outputs[n], r, k);
+    return poisoned_[r][k] ? NAN : kind == ValueKind::real ? found.f : found.i;
+  }
   double mask(int r, int k) const {
     return poisoned_[r][k] ? NAN : read(program_.mask, r, k).i == -1 ? 1 : 0;
   }
@@ -78,6 +82,8 @@ class Interpreter {
         return {p.s, 0};
       case TileOp::load_batch:
         return {0, static_cast<int32_t>(p.batch)};
+      case TileOp::load_sequence:
+        return {0, static_cast<int32_t>(p.sequence)};
       case TileOp::load_head:
         return {0, static_cast<int32_t>(p.head)};
       case TileOp::load_query:
@@ -219,18 +225,23 @@ TEST(Lower, ComputesWhatTheExpressionMeans) {
     const int depth = 1 + random.pick(5);
     const Expr new_score = random.pick(2) == 0 ? random.real(depth) : random.integer(depth);
     const Expr mask = random.boolean(depth);
+    const Expr outputs[] = {random.real(depth), random.integer(depth), new_score};
     TileProgram program;
     try {
-      program = lower(new_score, mask);
+      program = lower(new_score, mask, outputs);
     } catch (const Error&) {
       RC_DISCARD("too large");
     }
     RC_ASSERT(program.slots <= kMaxTileSlots);
     prepare_tile_program(program);  // throws where slots, types or shapes do not agree
     Point points[2][2];
-    const int64_t batch = random.pick(3);
+    const int64_t batch = random.pick(3), sequence = random.pick(44);
     for (int r = 0; r < 2; ++r) {
-      const Point row{.batch = batch, .head = random.pick(4), .i = random.pick(44), .row = r};
+      const Point row{.batch = batch,
+                      .head = random.pick(4),
+                      .i = random.pick(44),
+                      .row = r,
+                      .sequence = sequence};
       for (int k = 0; k < 2; ++k) {
         points[r][k] = row;
         points[r][k].s = static_cast<float>(random.number());
@@ -243,13 +254,20 @@ TEST(Lower, ComputesWhatTheExpressionMeans) {
     for (int r = 0; r < 2; ++r) {
       for (int k = 0; k < 2; ++k) {
         const double s = score_at(points[r][k]), m = mask_at(points[r][k]);
-        if (std::isnan(interpreter.mask(r, k))) {
-          RC_ASSERT(std::isnan(s) || std::isnan(m));  // either part may spoil the whole
+        if (std::isnan(interpreter.mask(r, k))) {  // any part may spoil the whole
+          RC_ASSERT(std::isnan(s) || std::isnan(m) ||
+                    std::isnan(evaluate(outputs[0], points[r][k])) ||
+                    std::isnan(evaluate(outputs[1], points[r][k])));
           continue;
         }
         RC_ASSERT(same(interpreter.score(r, k), s));
         RC_ASSERT(same(interpreter.mask(r, k), m));
-        ++numbers;
+        for (std::size_t n = 0; n < std::size(outputs); ++n) {
+          const double value = evaluate(outputs[n], points[r][k]);
+          if (std::isnan(value)) continue;  // of an integer: it read outside an array
+          RC_ASSERT(same(interpreter.output(n, outputs[n].kind(), r, k), value));
+          ++numbers;
+        }
       }
     }
   });
@@ -259,7 +277,7 @@ TEST(Lower, ComputesWhatTheExpressionMeans) {
 
 TEST(Lower, ComputesEveryValueOnceAndAsNarrowlyAsItVaries) {
   const Array slopes = Array::of("slopes", alibi_slopes(8));
-  const Expr twice = alibi(slopes) + slopes(head()) * (key() - query());
+  const Expr twice = alibi(slopes) + slopes(head()) * (key() - query()) * (sequence() % 2);
   const TileProgram program = lower(twice, key() - query() <= 3);
   int gathers = 0, differences = 0;
   for (const TileInstruction& code : program.code) {
@@ -271,7 +289,7 @@ TEST(Lower, ComputesEveryValueOnceAndAsNarrowlyAsItVaries) {
     if (code.op == TileOp::load_key) {
       EXPECT_EQ(code.shape, TileShape::key);
     }
-    if (code.op == TileOp::constant_i32) {
+    if (code.op == TileOp::constant_i32 || code.op == TileOp::load_sequence) {
       EXPECT_EQ(code.shape, TileShape::one);
     }
     if (code.op == TileOp::ile) {
@@ -320,6 +338,9 @@ TEST(Lower, RefusesWhatIsTooLargeOrOfTheWrongKind) {
   EXPECT_THROW(lower(up + down, {}), Error);
   EXPECT_THROW(lower(causal_mask(), {}), Error);
   EXPECT_THROW(lower({}, score()), Error);
+  for (const Expr& none : {Expr(), causal_mask()}) {
+    EXPECT_THROW(lower({}, {}, {&none, 1}), Error);
+  }
 }
 
 }  // namespace

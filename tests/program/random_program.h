@@ -74,7 +74,9 @@ class RandomProgram {
 
   Expr integer(int depth) {
     if (depth == 0) {
-      switch (pick(8)) {
+      switch (pick(9)) {
+        case 8:
+          return program::sequence();
         case 0:
           return program::query();
         case 1:

@@ -60,14 +60,14 @@ def test_subclasses_and_lists():
             regard.attention(wrong, k, v)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float16", "int32", "uint8", "bool", "complex64"])
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "uint16", "bool", "complex64"])
 def test_other_types_are_refused_by_name(dtype):
     q, k, v = problem(5, 9)
     for name, wrong in zip("qkv", np.eye(3, dtype=bool)):
         arrays = [a.astype(dtype) if w else a for a, w in zip((q, k, v), wrong)]
-        with pytest.raises(TypeError, match=f"attention: {name} is {dtype}, must be float32"):
+        with pytest.raises(TypeError, match=f"attention: {name} is {dtype}, must be float"):
             regard.attention(*arrays)
-    with pytest.raises(TypeError, match=f"attention: out is {dtype}, must be float32"):
+    with pytest.raises(TypeError, match=f"attention: out is {dtype}, must be float"):
         regard.attention(q, k, v, out=np.empty((5, 1, 16), dtype))
 
 

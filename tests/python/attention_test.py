@@ -42,9 +42,9 @@ def test_the_word_for_a_mask_is_the_mask():
     np.testing.assert_array_equal(regard.attention(q, k, v),
                                   regard.attention(q, k, v, mask=regard.full()))
     assert not np.array_equal(word, regard.attention(q, k, v))
-    assert repr(regard.causal("top_left")) == "regard.causal(align='top_left')"
-    assert repr(regard.full()) == "regard.full()"
-    assert isinstance(regard.full(), regard.Mask)
+    assert str(regard.causal("top_left")) == "j <= row"
+    assert str(regard.full()) == "True"
+    assert isinstance(regard.full(), regard.Expr)
 
 
 ONE = ["".join(letters) for letters in itertools.permutations("thd")]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import regard
 from formula import normal, problem
+from regard import program
 
 Q, K, V = problem(4, 6, 4, 2, 8, 10)
 EXPECTED = regard.attention(Q, K, V)
@@ -14,6 +15,9 @@ FLOAT = np.float32
 
 def call(q=Q, k=K, v=V, **options):
     return lambda: regard.attention(q, k, v, **options)
+
+
+bias_table = np.zeros(5, FLOAT)
 
 
 def batch(array, size):
@@ -46,9 +50,41 @@ CASES = [
     (ValueError, "layout is '', must hold", call(layout="")),
     (TypeError, "layout is 3, must be letters", call(layout=3)),
     (ValueError, "mask is 'window', the only word for one is 'causal'", call(mask="window")),
-    (TypeError, "mask is a ndarray, must be None, 'causal' or a regard.Mask",
-     call(mask=np.ones((4, 6), bool))),
-    (TypeError, "mask is a bool, must be", call(mask=True)),
+    (TypeError, "mask is an array of int64, must be boolean, true where the key is allowed; write "
+                "mask != 0", call(mask=np.ones((4, 6), int))),
+    (TypeError, "mask is an array of float32, must be boolean, true where the key is allowed; real "
+                "numbers that are added to the scores are `bias`", call(mask=np.ones((4, 6), FLOAT))),
+    (TypeError, "mask is a bool, must be None, 'causal', a condition", call(mask=True)),
+    (TypeError, "mask is i - j, which is integer, must be a condition",
+     call(mask=program.query() - program.key())),
+    (TypeError, "mask gives i - j, which is integer; a mask is a condition",
+     call(mask=lambda i, j: i - j)),
+    (TypeError, "mask takes 3 arguments, must take (query, key), or (batch, head, query, key)",
+     call(mask=lambda h, i, j: i > j)),
+    (ValueError, "mask is 5 x 6, must be 4 x 6, or 1 along an axis that is broadcast",
+     call(mask=np.ones((5, 6), bool))),
+    (ValueError, "mask is 2 x 4 x 6, must be 4 x 4 x 6, or 1", call(mask=np.ones((2, 4, 6), bool))),
+    (ValueError, "mask has 5 axes, must have 1 to 4", call(mask=np.ones((1,) * 5, bool))),
+    (ValueError, "mask has 0 axes, must have 1 to 4", call(mask=np.ones((), bool))),
+    (TypeError, "score takes 2 arguments, must take (score), or (score, query, key), or",
+     call(score=lambda s, i: s)),
+    (TypeError, "score is a ndarray, must be None, an expression", call(score=np.ones((4, 6)))),
+    (TypeError, "score is a str, must be None, an expression", call(score="tanh")),
+    (TypeError, "if, and, or, not and chained comparisons need a value now",
+     call(score=lambda s: s if s > 0 else 0)),
+    (TypeError, "bias is int64, must be real", call(bias=np.ones((4, 6), int))),
+    (TypeError, "bias is a float, must be an array", call(bias=1.0)),
+    (ValueError, "bias is 4 x 5, must be 4 x 6", call(bias=np.ones((4, 5)))),
+    (ValueError, "normaliser is 'sofmax', words for one are 'softmax', 'sigmoid'",
+     call(normaliser="sofmax")),
+    (TypeError, "normaliser is a int, must be a word such as 'softmax' or a regard.Normaliser",
+     call(normaliser=1)),
+    (ValueError, "similarity is 'rbf', words for one are 'dot'", call(similarity="rbf")),
+    (TypeError, "similarity is a function, must be a word such as 'dot' or a regard.Similarity",
+     call(similarity=lambda q, k: 0)),
+    (TypeError, "weight is a float, must be None, an expression", call(weight=0.5)),
+    (ValueError, "bias_table is too short: 5 elements along axis 0, and j reaches 5",
+     call(score=lambda s, i, j: s + bias_table[j])),
     (ValueError, "scale (nan) is not a finite number", call(scale=float("nan"))),
     (ValueError, "scale (inf) is not a finite number", call(scale=np.inf)),
     (ValueError, "scale (inf) is not a finite number", call(scale=1e300)),

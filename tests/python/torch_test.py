@@ -62,7 +62,7 @@ def test_gradients_are_not_dropped_in_silence():
     (lambda a: a.double(), "q is float64, must be float32"),
     (lambda a: a.half(), "q is float16, must be float32"),
     (lambda a: a.bfloat16(), "q is bfloat16, must be float32"),
-    (lambda a: a.to(torch.complex64), "q is complex64, must be float32"),
+    (lambda a: a.to(torch.complex64), "q is complex64, must be float64, float32"),
     (lambda a: a.to("meta"), "q lies on meta, must lie on the CPU"),
     (lambda a: a.to_sparse(), "q has the layout torch.sparse_coo, must be dense"),
     (lambda a: torch.view_as_complex(torch.stack([a, a], -1)).conj().imag, "q is a negated view")])

@@ -176,9 +176,9 @@ TEST(Batch, ShowsAnObserverWhatARowOfAMapNeeds) {
   for (int64_t d = 0; d < 16; ++d) {
     double sum = 0;
     for (int64_t key = 0; key < 26; ++key) {
-      const auto* value = reinterpret_cast<const float*>(
-          batch.cache().value_row(1, sequence.block_table[key / 64], 1, key % 64));
-      sum += static_cast<double>(row.weights[key]) * value[d];
+      float values[2 * 16];  // [1, kv_heads, dim_v]
+      batch.cache().read(1, sequence.block_table, key, {}, {values, {1, 2, 16}});
+      sum += static_cast<double>(row.weights[key]) * values[16 + d];
     }
     EXPECT_NEAR(mixed(25, 3, d), sum, 1e-5);
   }

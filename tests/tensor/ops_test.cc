@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "attention/oracle.h"
+#include "reference/reference.h"
 #include "tensor/pool.h"
 
 namespace regard {
@@ -212,7 +212,8 @@ TEST(Ops, AttentionAppendsAndThenLooksAtAllKeys) {
   const Tensor old_k = random_tensor({earlier, kv_heads, dim}, 1);
   const Tensor old_v = random_tensor({earlier, kv_heads, dim}, 2);
   const std::vector<Segment> first{{0, earlier, earlier, pages_b}};
-  AttentionPlan plan({heads, kv_heads, dim, dim}, first, causal(), scale, 2);
+  AttentionPlan plan({heads, kv_heads, dim, dim}, first,
+                     {.mask = causal(), .scale = scale, .threads = 2});
   attention(random_tensor({earlier, heads, dim}, 3), old_k, old_v, cache, 1, first, plan);
 
   const Tensor q = random_tensor({rows_a + rows_b, heads, dim}, 4);
@@ -229,17 +230,17 @@ TEST(Ops, AttentionAppendsAndThenLooksAtAllKeys) {
     all.insert(all.end(), part.begin(), part.end());
     return Tensor::of(all.data(), {earlier + rows_b, kv_heads, dim});
   };
-  const auto expect = [&](const Tensor& rows, const OracleResult& wanted) {
+  const AttentionOptions options{.mask = causal(), .scale = scale};
+  const auto expect = [&](const Tensor& rows, const Reference& wanted) {
     const auto got = numbers<3>(rows);
     for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted.out[i], 2e-6);
   };
   expect(out.rows(0, rows_a),
-         oracle_attention(q.rows(0, rows_a).view<float, 3>(), k.rows(0, rows_a).view<float, 3>(),
-                          v.rows(0, rows_a).view<float, 3>(), causal(), scale));
-  expect(
-      out.rows(rows_a, rows_b),
-      oracle_attention(q.rows(rows_a, rows_b).view<float, 3>(), all_of(old_k, k).view<float, 3>(),
-                       all_of(old_v, v).view<float, 3>(), causal(), scale));
+         reference_attention(q.rows(0, rows_a).view<float, 3>(), k.rows(0, rows_a).view<float, 3>(),
+                             v.rows(0, rows_a).view<float, 3>(), options));
+  expect(out.rows(rows_a, rows_b), reference_attention(q.rows(rows_a, rows_b).view<float, 3>(),
+                                                       all_of(old_k, k).view<float, 3>(),
+                                                       all_of(old_v, v).view<float, 3>(), options));
   const std::vector<Segment> beyond{{0, 26, 26, pages_a}};
   EXPECT_THROW(attention(q, k, v, cache, 1, beyond, plan), Error);
 }

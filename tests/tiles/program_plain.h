@@ -51,7 +51,7 @@ inline int64_t python_div(int64_t a, int64_t b) {
 }
 
 struct Spot {
-  int32_t batch, head, query, key, row;
+  int32_t batch, sequence, head, query, key, row;
   float score;
 };
 
@@ -89,6 +89,7 @@ struct Plain {
     switch (code.op) {
       case TileOp::load_score: return bits(spot.score);
       case TileOp::load_batch: return wrapped(spot.batch);
+      case TileOp::load_sequence: return wrapped(spot.sequence);
       case TileOp::load_head: return wrapped(spot.head);
       case TileOp::load_query: return wrapped(spot.query);
       case TileOp::load_key: return wrapped(spot.key);
@@ -150,7 +151,7 @@ struct Plain {
 
 struct Tile {
   int rows, keys;
-  int32_t batch = 3, first_key = 128;
+  int32_t batch = 3, first_key = 128, sequence = 17;
   std::vector<int32_t> head, query, row;
   std::vector<float> scores;  // [rows][128]
 
@@ -168,18 +169,24 @@ struct Tile {
     }
   }
   TilePlace place() const {
-    return {batch, first_key, head.data(), query.data(), row.data(), rows, keys};
+    return {batch, first_key, head.data(), query.data(), row.data(), rows, keys, sequence};
   }
   Spot spot(int r, int key) const {
     const auto i = static_cast<std::size_t>(r);
-    return {batch,           head[i], query[i],
-            first_key + key, row[i],  scores[i * kTileKeys + static_cast<std::size_t>(key)]};
+    return {batch,
+            sequence,
+            head[i],
+            query[i],
+            first_key + key,
+            row[i],
+            scores[i * kTileKeys + static_cast<std::size_t>(key)]};
   }
 };
 
 struct Result {
   std::vector<float> scores;
   std::vector<uint16_t> masks;
+  std::vector<std::vector<uint32_t>> outputs = {};  // [rows][128] each
 };
 
 // Runs it between guards, in a scratch with guards, all of it poisoned before.
@@ -192,8 +199,14 @@ inline Result run(const TileProgram& program, const Tile& tile) {
   std::vector<uint16_t> m(masks + 2 * kGuard, 0xabcd);
   const auto need = static_cast<std::size_t>(tile_program_scratch(program));
   std::vector<uint8_t> scratch(need + 2 * kGuard, 0xee);
+  std::vector<std::vector<uint32_t>> numbers;
+  std::vector<void*> outputs;
+  for (const TileShape shape : program.prepared.outputs) {
+    const auto size = static_cast<std::size_t>(tile_output(shape, tile.rows).size);
+    outputs.push_back(numbers.emplace_back(size + 2 * kGuard, 0xbeefu).data() + kGuard);
+  }
   run_tile_program(program, tile.place(), s.data() + kGuard, m.data() + kGuard,
-                   scratch.data() + kGuard);
+                   scratch.data() + kGuard, outputs.data());
   for (std::size_t i = 0; i < kGuard; ++i) {
     EXPECT_EQ(s[i], 77.0f);
     EXPECT_EQ(s[kGuard + scores + i], 77.0f);
@@ -202,7 +215,20 @@ inline Result run(const TileProgram& program, const Tile& tile) {
     EXPECT_EQ(scratch[i], 0xee);
     EXPECT_EQ(scratch[kGuard + need + i], 0xee);
   }
-  return {{s.begin() + kGuard, s.end() - kGuard}, {m.begin() + kGuard, m.end() - kGuard}};
+  Result result{{s.begin() + kGuard, s.end() - kGuard}, {m.begin() + kGuard, m.end() - kGuard}};
+  for (std::size_t k = 0; k < numbers.size(); ++k) {
+    const TileOutput of = tile_output(program.prepared.outputs[k], tile.rows);
+    std::vector<uint32_t>& whole = result.outputs.emplace_back(scores);
+    for (int n = 0; n < static_cast<int>(scores); ++n) {
+      const int at = n / kTileKeys * of.row_step + n % kTileKeys * of.key_step;
+      whole[static_cast<std::size_t>(n)] = numbers[k][kGuard + static_cast<std::size_t>(at)];
+    }
+    for (std::size_t i = 0; i < kGuard; ++i) {
+      EXPECT_EQ(numbers[k][i], 0xbeefu);
+      EXPECT_EQ(numbers[k][numbers[k].size() - 1 - i], 0xbeefu);
+    }
+  }
+  return result;
 }
 
 // Reals and truth values of a program, told apart by the operations that made them.
@@ -223,6 +249,7 @@ inline Result plain(const TileProgram& program, const Tile& tile) {
   std::vector<uint32_t> slot(static_cast<std::size_t>(program.slots));
   Result means{tile.scores,
                std::vector<uint16_t>(static_cast<std::size_t>(tile.rows) * kTilePanels)};
+  means.outputs.assign(program.outputs.size(), std::vector<uint32_t>(tile.scores.size()));
   for (int r = 0; r < tile.rows; ++r) {
     for (int key = 0; key < tile.keys; ++key) {
       const Spot spot = tile.spot(r, key);
@@ -234,6 +261,10 @@ inline Result plain(const TileProgram& program, const Tile& tile) {
       if (program.score >= 0) score = real(slot[static_cast<std::size_t>(program.score)]);
       bool allowed = program.mask < 0 || slot[static_cast<std::size_t>(program.mask)] != 0;
       if (lane.poisoned) score = kNaN, allowed = true;
+      for (std::size_t k = 0; k < program.outputs.size(); ++k) {
+        means.outputs[k][static_cast<std::size_t>(r * kTileKeys + key)] =
+            slot[static_cast<std::size_t>(program.outputs[k])];
+      }
       uint16_t& panel = means.masks[static_cast<std::size_t>(r * kTilePanels + key / 16)];
       panel = static_cast<uint16_t>(panel | allowed << key % 16);
     }
@@ -248,6 +279,12 @@ inline void expect_same(const Tile& tile, const Result& means, const Result& got
       const auto i = static_cast<std::size_t>(r * kTileKeys + key);
       ASSERT_TRUE(same_bits(got.scores[i], means.scores[i]))
           << "row " << r << " key " << key << ": " << got.scores[i] << " for " << means.scores[i];
+      for (std::size_t k = 0; k < means.outputs.size(); ++k) {
+        const uint32_t expected = means.outputs[k][i], found = got.outputs[k][i];
+        ASSERT_TRUE(found == expected || same_bits(real(found), real(expected)))
+            << "output " << k << " row " << r << " key " << key << ": " << found << " for "
+            << expected;
+      }
     }
   }
   ASSERT_EQ(got.masks, means.masks);

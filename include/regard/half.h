@@ -1,4 +1,4 @@
-// The 16-bit floats as storage: conversions to and from f32, one rounding to nearest even.
+// f16 (IEEE 754 binary16) and bf16 (the upper half of an f32) as storage: conversions to and from f32, one rounding to nearest even.
 // These are the portable forms; kernels convert whole vectors and agree with them bit for bit.
 #pragma once
 

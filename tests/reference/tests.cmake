@@ -1,0 +1,1 @@
+regard_test(reference/formula LINKS reference)
