@@ -25,6 +25,7 @@ Formula::Formula(const Numbers& q, const Numbers& k, const AttentionOptions& opt
   if (normaliser_.sinks) sinks_ = numbers_of(*normaliser_.sinks);
   if (normaliser_.kind == Normaliser::Kind::gumbel) {
     temperature_ = normaliser_.temperature;
+    noise_ = evaluator(program::gumbel_noise(normaliser_.seed));
   }
 }
 

@@ -127,7 +127,7 @@ inline std::vector<Dish<Expr>> score_menu() {
       {"softcap", [](Maker&) { return softcap(2.5f); }},
       {"softcap-learned",
        [](Maker& m) {
-         const Expr cap = abs(m.real("cap", {m.d.heads})(head())) + 1.5f;
+         const Expr free = m.real("cap", {m.d.heads})(head()), cap = free * free + 1.5f;
          return softcap(cap) + score() * 0.25f;
        }},
       {"chain",
@@ -165,13 +165,14 @@ inline std::vector<Dish<Expr>> weight_menu() {
   using namespace program;
   return {
       {"none", [](Maker&) { return Expr(); }},
+      {"dropout", [](Maker& m) { return dropout(0.25f, m.random.next()); }},
       {"linear", [](Maker& m) { return weight() * (m.real("gain", {m.d.heads})(head()) + 1.0f); }},
       {"by-key", [](Maker& m) { return m.real("gain", {m.d.keys})(key()) * weight() * 0.5f; }},
       {"square", [](Maker&) { return weight() * weight(); }},
       {"squashed",
        [](Maker& m) {
-         const Expr p = weight();
-         return p / (p + abs(m.real("half", {1})(0)) + 0.5f) + 0.01f * tanh(p);
+         const Expr p = weight(), half = m.real("half", {1})(0);
+         return p / (p + half * half + 0.5f) + 0.01f * tanh(p);
        }},
       {"clipped",
        [](Maker& m) {

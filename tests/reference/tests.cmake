@@ -1,1 +1,2 @@
 regard_test(reference/formula LINKS reference)
+regard_test(reference/differences LINKS reference)
