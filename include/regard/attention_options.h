@@ -59,11 +59,6 @@ Similarity bilinear(const Array& w);
 // [heads, dim]; default scale 1.
 Similarity additive(const Array& v);
 
-// A weight program that drops each weight with probability rate (in 0 .. 1) and multiplies the
-// others by 1 / (1 - rate): where(uniform(seed) >= rate, weight() · 1/(1 - rate), 0). Keyed on
-// (seed, sequence, head, i, j): independent of threads, tiles and batch.
-Expr dropout(float rate, uint64_t seed);
-
 struct AttentionOptions {
   Expr mask = {};   // boolean; default: every key is allowed
   Expr score = {};  // real, of score(); default: the scaled similarity as it is

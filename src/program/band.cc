@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "program/node.h"
+#include "expr/node.h"
 
 namespace regard::program {
 namespace {

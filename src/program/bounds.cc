@@ -1,6 +1,6 @@
 // Bounds: interval arithmetic over a whole program.
 #include "base/check.h"
-#include "program/graph.h"
+#include "expr/graph.h"
 #include "program/interval_math.h"
 #include "program/summary.h"
 

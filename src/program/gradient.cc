@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "expr/node.h"
 #include "program/lower.h"
-#include "program/node.h"
 
 namespace regard::program {
 namespace {

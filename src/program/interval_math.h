@@ -4,7 +4,7 @@
 
 #include <span>
 
-#include "program/node.h"
+#include "expr/node.h"
 
 namespace regard::program {
 

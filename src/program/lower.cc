@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "program/graph.h"
+#include "expr/graph.h"
 
 namespace regard {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "program/node.h"
+#include "expr/node.h"
 
 namespace regard::program {
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "program/graph.h"
-#include "random_program.h"
+#include "expr/graph.h"
+#include "expr/random_program.h"
 #include "regard/error.h"
 
 namespace regard {

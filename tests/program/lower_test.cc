@@ -8,7 +8,7 @@
 #include <cmath>
 #include <set>
 
-#include "random_program.h"
+#include "expr/random_program.h"
 #include "regard/error.h"
 
 namespace regard {

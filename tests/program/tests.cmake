@@ -1,7 +1,4 @@
-regard_test(program/expr LINKS program)
-regard_test(program/evaluate LINKS program)
 regard_test(program/bounds LINKS program USES rapidcheck)
 regard_test(program/lower LINKS program USES rapidcheck)
-regard_test(program/derivative LINKS program)
 regard_test(program/gradient LINKS program)
 regard_test(program/noise LINKS program)

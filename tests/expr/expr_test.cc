@@ -74,6 +74,26 @@ TEST(Expr, NamesSharedPartsOfALargeProgram) {
   EXPECT_LT(text.size(), 6000u);
 }
 
+TEST(Expr, IsWrittenAsAFunction) {
+  const auto local = mask([](Index i, Index j) { return j <= i && i - j < 256; });
+  EXPECT_EQ(to_string(local), "(j <= i) & (i - j < 256)");
+  const auto capped = score([](Value s) { return 30.0f * tanh(s / 30.0f); });
+  EXPECT_EQ(to_string(capped), "30 * tanh(s / 30)");
+  EXPECT_EQ(to_string(mask([](Index b, Index h, Index i, Index j) {
+              return b == 0 || !(h < 2) || i == j || true;
+            })),
+            "True");
+  EXPECT_EQ(to_string(mask([](Index b, Index h, Index i, Index j) { return b + h < i || !(i < j); })),
+            "(batch + head < i) | ~(i < j)");
+  EXPECT_EQ(to_string(score([](Value s, Index i, Index j) { return s - abs(i - j); })),
+            "s - abs(i - j)");
+  EXPECT_EQ(to_string(score([](Value s, Index b, Index h, Index i, Index j) {
+              return where(h == b, s * (i - j), 0.0);
+            })),
+            "where(head == batch, s * (i - j), 0)");
+  EXPECT_EQ(to_string(weight([](Value p) { return p * p; })), "s * s");
+}
+
 TEST(Expr, PromotesAsPythonDoes) {
   EXPECT_EQ((query() + key()).kind(), ValueKind::integer);
   EXPECT_EQ((query() / key()).kind(), ValueKind::real);
@@ -92,6 +112,9 @@ TEST(Expr, RefusesWrongKinds) {
             "program: & takes integers or booleans, not real and integer");
   EXPECT_EQ(refusal([] { key() << 0.5; }),
             "program: << takes integers or booleans, not integer and real");
+  EXPECT_EQ(refusal([] { key() && (key() < 3); }), "program: && takes booleans, not integer");
+  EXPECT_EQ(refusal([] { (key() < 3) || score(); }), "program: || takes booleans, not real");
+  EXPECT_EQ(refusal([] { !key(); }), "program: ! takes booleans, not integer");
   EXPECT_EQ(refusal([] { ~score(); }), "program: ~ takes an integer or boolean, not real");
   EXPECT_EQ(refusal([] { where(key(), 1, 2); }),
             "program: where takes a boolean condition, not integer");

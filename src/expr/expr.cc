@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "program/node.h"
+#include "expr/node.h"
 
 namespace regard {
 namespace program {
@@ -295,6 +295,31 @@ Expr Expr::shift_left(const Expr& a, const Expr& b) {
 }
 Expr Expr::shift_right(const Expr& a, const Expr& b) {
   return program::bits(Op::shift_right, ">>", a, b);
+}
+
+namespace program {
+namespace {
+
+void check_boolean(const char* symbol, const Expr& a) {
+  check(a, symbol);
+  require(a.kind() == ValueKind::boolean, "program: {} takes booleans, not {}", symbol,
+          name(a.kind()));
+}
+
+}  // namespace
+}  // namespace program
+
+Expr Expr::logical_and(const Expr& a, const Expr& b) {
+  for (const Expr* e : {&a, &b}) program::check_boolean("&&", *e);
+  return bit_and(a, b);
+}
+Expr Expr::logical_or(const Expr& a, const Expr& b) {
+  for (const Expr* e : {&a, &b}) program::check_boolean("||", *e);
+  return bit_or(a, b);
+}
+Expr Expr::logical_not(const Expr& a) {
+  program::check_boolean("!", a);
+  return bit_not(a);
 }
 
 Expr Expr::bit_not(const Expr& a) {

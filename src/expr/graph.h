@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "program/node.h"
+#include "expr/node.h"
 
 namespace regard::program {
 

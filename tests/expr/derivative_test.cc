@@ -4,7 +4,7 @@
 #include <cmath>
 #include <functional>
 
-#include "random_program.h"
+#include "expr/random_program.h"
 #include "regard/error.h"
 
 namespace regard {

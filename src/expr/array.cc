@@ -1,6 +1,6 @@
 // Captured arrays: a name, a type and a strided view.
 #include "base/check.h"
-#include "program/node.h"
+#include "expr/node.h"
 
 namespace regard {
 namespace {

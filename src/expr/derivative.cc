@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "program/graph.h"
+#include "expr/graph.h"
 
 namespace regard {
 namespace program {

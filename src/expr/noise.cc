@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "program/node.h"
+#include "expr/node.h"
 #include "regard/attention_options.h"
 
 namespace regard {

@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
-#include "program/node.h"
+#include "expr/node.h"
 
 namespace regard {
 namespace program {

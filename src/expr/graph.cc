@@ -1,4 +1,4 @@
-#include "program/graph.h"
+#include "expr/graph.h"
 
 #include <algorithm>
 #include <bit>

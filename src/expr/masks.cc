@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "program/broadcast.h"
+#include "expr/broadcast.h"
 
 namespace regard::program {
 namespace {

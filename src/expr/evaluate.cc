@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "program/graph.h"
+#include "expr/graph.h"
 
 namespace regard {
 namespace program {

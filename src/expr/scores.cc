@@ -2,7 +2,7 @@
 #include <bit>
 
 #include "base/check.h"
-#include "program/broadcast.h"
+#include "expr/broadcast.h"
 #include "simd/f64_math.h"
 
 namespace regard::program {
