@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "base/threads.h"
+#include "interpreter/program.h"
 #include "kernels/ceiling.h"
 #include "simd/target.h"
-#include "tiles/program.h"
 
 namespace regard {
 namespace {

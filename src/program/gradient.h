@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "interpreter/program.h"
 #include "regard/program.h"
-#include "tiles/program.h"
 
 namespace regard::program {
 

@@ -3,8 +3,8 @@
 
 #include <span>
 
+#include "interpreter/program.h"
 #include "regard/program.h"
-#include "tiles/program.h"
 
 namespace regard {
 

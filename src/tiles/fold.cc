@@ -2,8 +2,8 @@
 // for the algebra.
 #include "tiles/fold.h"
 
+#include "interpreter/program.h"
 #include "simd/highway.h"
-#include "tiles/program.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tiles/fold.cc"

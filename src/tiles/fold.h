@@ -13,19 +13,16 @@
 
 #include <cstdint>
 
+#include "interpreter/sizes.h"
 #include "regard/dtype.h"
 
 namespace regard {
 
-inline constexpr int kPanelKeys = 16;   // keys of a transposed panel
-inline constexpr int kTileKeys = 128;   // keys between two rescales
 inline constexpr int kChunkKeys = 512;  // keys between two restarts of the state
-inline constexpr int kTilePanels = kTileKeys / kPanelKeys;
-inline constexpr int kFoldRows = 48;    // most rows of one fold_tile
 inline constexpr int kPackedRows = 12;  // packed rows come in whole groups, of any tile's height
 inline constexpr int kStageFrom = 9;    // from so many rows a 16-bit tile must be staged first
 
-struct Scoring;  // program.h: what a program makes of the scores
+struct Scoring;  // interpreter/program.h: what a program makes of the scores
 
 // Up to 128 keys and their values, wherever they lie.
 struct KeyTile {
@@ -107,8 +104,8 @@ void weigh_row(const float* scores, int64_t n, float m, float l, float* weights)
 KeyTile stage_tile(const KeyTile& tile, int64_t dim, int64_t columns, float* panels,
                    float* values) noexcept;
 
-// Up to 16 keys rotated as rope() does it (halves or adjacent pairs), into out [count][dim]. cosines,
-// sines: [rotated / 2] for each key; numbers from rotated on stay.
+// Up to 16 keys rotated as rope() does it (halves or adjacent pairs), into out [count][dim].
+// cosines, sines: [rotated / 2] for each key; numbers from rotated on stay.
 void rotate_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim, int count,
                  const float* const* cosines, const float* const* sines, int64_t rotated,
                  bool pairs, float* out) noexcept;

@@ -1,4 +1,3 @@
-regard_test(tiles/program LINKS tiles kernels USES hwy)
 regard_test(tiles/similarity LINKS tiles USES hwy)
 regard_test(tiles/additive LINKS tiles USES hwy)
 regard_test(tiles/threshold LINKS tiles)

@@ -4,14 +4,14 @@
 #include <cstring>
 
 #include "simd/highway.h"
-#include "tiles/program_steps.h"
+#include "interpreter/steps.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tiles/program.cc"
+#define HWY_TARGET_INCLUDE "interpreter/run.cc"
 #include <hwy/foreach_target.h>
 
-#include "tiles/program_gather-inl.h"
-#include "tiles/program_loops-inl.h"
+#include "interpreter/gather-inl.h"
+#include "interpreter/loops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

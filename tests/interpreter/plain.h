@@ -17,7 +17,7 @@
 #include "kernels/bits.h"
 #include "kernels/elementwise.h"
 #include "simd/target.h"
-#include "tiles/program.h"
+#include "interpreter/program.h"
 
 namespace regard {
 

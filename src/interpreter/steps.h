@@ -2,7 +2,7 @@
 // operations of programs.
 #pragma once
 
-#include "tiles/program.h"
+#include "interpreter/program.h"
 
 namespace regard {
 

@@ -1,16 +1,16 @@
 // How a program reads its captured arrays: indices are checked lane by lane, so that nothing is
 // ever read outside an array. 16 neighbours in memory are one load.
-#if defined(REGARD_TILES_PROGRAM_GATHER_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef REGARD_TILES_PROGRAM_GATHER_INL_H_
-#undef REGARD_TILES_PROGRAM_GATHER_INL_H_
+#if defined(REGARD_INTERPRETER_GATHER_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef REGARD_INTERPRETER_GATHER_INL_H_
+#undef REGARD_INTERPRETER_GATHER_INL_H_
 #else
-#define REGARD_TILES_PROGRAM_GATHER_INL_H_
+#define REGARD_INTERPRETER_GATHER_INL_H_
 #endif
 
 #include <cstring>
 #include <type_traits>
 
-#include "tiles/program_loops-inl.h"
+#include "interpreter/loops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

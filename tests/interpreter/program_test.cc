@@ -1,11 +1,11 @@
 // The tile interpreter against a plain evaluation of one score at a time: random programs over all
 // operations, every target, every edge of a tile; what is out of range; what is refused.
-#include "tiles/program.h"
+#include "interpreter/program.h"
 
 #include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tiles/program_test.cc"
+#define HWY_TARGET_INCLUDE "interpreter/program_test.cc"
 #include <hwy/foreach_target.h>
 
 #include "simd/math-inl.h"
@@ -37,7 +37,7 @@ HWY_AFTER_NAMESPACE();
 #include "kernels/bits.h"
 #include "regard/error.h"
 #include "simd/target.h"
-#include "tiles/program_random.h"
+#include "interpreter/random.h"
 
 namespace regard {
 

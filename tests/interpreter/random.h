@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "tiles/program_plain.h"
+#include "interpreter/plain.h"
 
 namespace regard {
 

@@ -1,16 +1,16 @@
 // The loops of the tile interpreter: what one step does to all its vectors.
-#if defined(REGARD_TILES_PROGRAM_LOOPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef REGARD_TILES_PROGRAM_LOOPS_INL_H_
-#undef REGARD_TILES_PROGRAM_LOOPS_INL_H_
+#if defined(REGARD_INTERPRETER_LOOPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef REGARD_INTERPRETER_LOOPS_INL_H_
+#undef REGARD_INTERPRETER_LOOPS_INL_H_
 #else
-#define REGARD_TILES_PROGRAM_LOOPS_INL_H_
+#define REGARD_INTERPRETER_LOOPS_INL_H_
 #endif
 
 #include <cstring>
 
 #include "simd/integer-inl.h"
 #include "simd/math-inl.h"
-#include "tiles/program_steps.h"
+#include "interpreter/steps.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "tiles/program_steps.h"
+#include "interpreter/steps.h"
 
 namespace regard {
 namespace {

@@ -1,0 +1,1 @@
+regard_test(interpreter/program LINKS interpreter kernels USES hwy)
