@@ -34,7 +34,7 @@ KeyTile PagedKeys::tile(const Segment& segment, int64_t kv_head, int64_t first_k
   return tile;
 }
 
-KeyTile StridedKeys::tile(const Segment&, int64_t kv_head, int64_t first_key, int keys,
+KeyTile StridedKeys::tile(const Segment& segment, int64_t kv_head, int64_t first_key, int keys,
                           const TileScratch& scratch) const noexcept {
   const int64_t dim = k_.shape[2], dim_v = v_.shape[2];
   const int64_t columns = (dim_v + 15) / 16 * 16;
@@ -42,7 +42,7 @@ KeyTile StridedKeys::tile(const Segment&, int64_t kv_head, int64_t first_key, in
   tile.keys = keys;
   tile.value_step = columns;
   for (int p = 0; p * kPanelKeys < keys; ++p) {
-    const int64_t key = first_key + p * kPanelKeys;
+    const int64_t key = segment.first_key + first_key + p * kPanelKeys;
     const int count = keys - p * kPanelKeys < kPanelKeys ? keys - p * kPanelKeys : kPanelKeys;
     float* const panel = scratch.panels + p * kPanelKeys * dim;
     pack_keys(k_.data + key * k_.strides[0] + kv_head * k_.strides[1], k_.strides[0], k_.strides[2],

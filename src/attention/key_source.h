@@ -39,7 +39,7 @@ class PagedKeys final : public KeySource {
   int64_t layer_;
 };
 
-// Plain arrays of any strides, packed tile by tile. One segment.
+// Plain arrays of any strides, packed tile by tile.
 class StridedKeys final : public KeySource {
  public:
   StridedKeys(View<const float, 3> k, View<const float, 3> v) : k_(k), v_(v) {}

@@ -391,9 +391,14 @@ void AttentionPlan::Parts::run_task(const Task& task, const KeySource& source,
   finish(0, task.rows, scratch.running);
 }
 
-void AttentionPlan::run(const KeySource& source, View<const float, 3> q, View<float, 3> out,
+void AttentionPlan::run(const KeySource& source, InputView<3> q_any, OutputView<3> out_any,
                         ThreadPool& pool, View<float, 2> lse) {
   Parts& p = *parts_;
+  require(q_any.dtype == DType::f32 && out_any.dtype == DType::f32,
+          "attention: q ({}) and out ({}) must be f32", info(q_any.dtype).name,
+          info(out_any.dtype).name);
+  const auto q = q_any.as<float>();
+  const auto out = out_any.as<float>();
   require(q.shape[0] >= p.rows && q.shape[1] == p.shape.heads && q.shape[2] == p.shape.dim,
           "attention: q is {} x {} x {}, the plan needs {} x {} x {}", q.shape[0], q.shape[1],
           q.shape[2], p.rows, p.shape.heads, p.shape.dim);
@@ -413,8 +418,7 @@ void AttentionPlan::run(const KeySource& source, View<const float, 3> q, View<fl
   });
 }
 
-void AttentionPlan::run(const KvCache& cache, int64_t layer, View<const float, 3> q,
-                        View<float, 3> out, ThreadPool& pool, View<float, 2> lse) {
+void AttentionPlan::check(const KvCache& cache, int64_t layer) const {
   const KvCacheShape& shape = cache.shape();
   require(layer >= 0 && layer < shape.layers, "attention: layer {} is not in 0 .. {}", layer,
           shape.layers - 1);
@@ -433,7 +437,38 @@ void AttentionPlan::run(const KvCache& cache, int64_t layer, View<const float, 3
               "attention: a block table names page {} of {}", segment.block_table[i], shape.pages);
     }
   }
+}
+
+void AttentionPlan::run(const KvCache& cache, int64_t layer, InputView<3> q, OutputView<3> out,
+                        ThreadPool& pool, View<float, 2> lse) {
+  check(cache, layer);
   run(PagedKeys(cache, layer), q, out, pool, lse);
+}
+
+void AttentionPlan::run(const KvCache& cache, int64_t layer, InputView<3> q, OutputView<3> out,
+                        View<float, 2> lse) {
+  const SharedPool pool(parts_->threads);
+  run(cache, layer, q, out, *pool, lse);
+}
+
+void AttentionPlan::run(InputView<3> q, InputView<3> k, InputView<3> v, OutputView<3> out,
+                        View<float, 2> lse) {
+  const AttentionShape& shape = parts_->shape;
+  require(k.dtype == DType::f32 && v.dtype == DType::f32,
+          "attention: k ({}) and v ({}) must be f32", info(k.dtype).name, info(v.dtype).name);
+  require(k.shape[1] == shape.kv_heads && k.shape[2] == shape.dim,
+          "attention: k has {} heads of {}, the plan {} of {}", k.shape[1], k.shape[2],
+          shape.kv_heads, shape.dim);
+  require(v.shape[0] == k.shape[0] && v.shape[1] == shape.kv_heads && v.shape[2] == shape.dim_v,
+          "attention: v is {} x {} x {}, must be {} x {} x {}", v.shape[0], v.shape[1], v.shape[2],
+          k.shape[0], shape.kv_heads, shape.dim_v);
+  for (const Segment& segment : parts_->segments) {
+    require(segment.first_key >= 0 && segment.keys <= k.shape[0] - segment.first_key,
+            "attention: a segment has keys {} .. {} of {}", segment.first_key,
+            segment.first_key + segment.keys - 1, k.shape[0]);
+  }
+  const SharedPool pool(parts_->threads);
+  run(StridedKeys(k.as<float>(), v.as<float>()), q, out, *pool, lse);
 }
 
 }  // namespace regard
