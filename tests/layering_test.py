@@ -25,6 +25,7 @@ LEFT = {
     "program": ["expr", "tiles"],
     "reference": ["expr"],
     "attention": ["program", "reference"],
+    "linear": ["attention"],
     "tensor": ["attention", "kernels", "matmul"],
     "nn": ["tensor"],
     "formats": ["base"],

@@ -11,6 +11,7 @@
 
 #include "simd/math-inl.h"
 #include "simd/simd-inl.h"
+#include "simd/sums-inl.h"
 #include "simd/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -20,21 +21,6 @@ namespace {
 // Where pack_queries put number d of row r.
 HWY_INLINE const float* packed(const float* q, int64_t dim, int r) {
   return q + r / kMaxTileRows * kMaxTileRows * dim + r % kMaxTileRows;
-}
-
-// The sums of 16 vectors, each by the tree of sum_lanes.
-HWY_ATTR F32x16 sum_rows(const float* block) {
-  alignas(64) float turned[16 * 16];
-  transpose16(block, 16, turned, 16);
-  F32x16 lane[16];
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) lane[i] = load(turned + 16 * i);
-#pragma GCC unroll 4
-  for (int half = 8; half >= 1; half /= 2) {
-#pragma GCC unroll 8
-    for (int i = 0; i < half; ++i) lane[i] = add(lane[i], lane[i + half]);
-  }
-  return lane[0];
 }
 
 }  // namespace
@@ -47,12 +33,14 @@ HWY_ATTR void score_additive(const float* q, int64_t dim, int rows, const float*
     using T = decltype(t);
     for (int p = first_panel; p < end_panel; ++p) {
       const T* const panel = static_cast<const T*>(tile.keys_of_panel[p]);
+      const F32x16 unit =
+          tile.scaled_keys ? load(tile.key_scales_of_panel[p]) : broadcast(1.0f);  // of i8
       for (int r = 0; r < rows; ++r) {
         const float* const row = packed(q, dim, r);
         const float* const v = v_of_row[r];
         F32x16 sum = zero();
         for (int64_t d = 0; d < dim; ++d) {
-          const F32x16 x = add(broadcast(row[d * kMaxTileRows]), load(panel + d * 16));
+          const F32x16 x = fma(load(panel + d * 16), unit, broadcast(row[d * kMaxTileRows]));
           sum = fma(broadcast(v[d]), tanh(x), sum);
         }
         store(mul(sum, factor), scores + r * kTileKeys + p * kPanelKeys);

@@ -124,41 +124,45 @@ HWY_ATTR void map_distance(const float* row, int64_t step, int64_t dim, float sc
 // ---- panels of keys: a lane is a key ----
 
 template <class T, int kPanels>
-HWY_ATTR void map_cosine_panels(const void* const* panels, int64_t dim, float* out) {
+HWY_ATTR void map_cosine_panels(const void* const* panels, const F32x16* scales, int64_t dim,
+                                float* out) {
   const T* from[kPanels];
-  F32x16 most[kPanels], sum[kPanels], power[kPanels];
+  F32x16 most[kPanels], sum[kPanels], power[kPanels], scale[kPanels];
   for (int p = 0; p < kPanels; ++p) {
     from[p] = static_cast<const T*>(panels[p]);
     most[p] = sum[p] = zero();
+    scale[p] = scales[p];
   }
+  const auto key = [&](int p, int64_t d)
+                       HWY_ATTR { return mul(load(from[p] + d * 16), scale[p]); };
   for (int64_t d = 0; d < dim; ++d) {
 #pragma GCC unroll 4
-    for (int p = 0; p < kPanels; ++p) most[p] = max(abs(load(from[p] + d * 16)), most[p]);
+    for (int p = 0; p < kPanels; ++p) most[p] = max(abs(key(p, d)), most[p]);
   }
   for (int p = 0; p < kPanels; ++p) power[p] = levelling(most[p]);
   for (int64_t d = 0; d < dim; ++d) {
 #pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p) {
-      const F32x16 x = mul(load(from[p] + d * 16), power[p]);
+      const F32x16 x = mul(key(p, d), power[p]);
       sum[p] = fma(x, x, sum[p]);
     }
   }
   for (int p = 0; p < kPanels; ++p) {
     const F32x16 inverse = inverse_root(sum[p]);
     for (int64_t d = 0; d < dim; ++d) {
-      store(mul(mul(load(from[p] + d * 16), power[p]), inverse), out + (p * dim + d) * 16);
+      store(mul(mul(key(p, d), power[p]), inverse), out + (p * dim + d) * 16);
     }
   }
 }
 
 template <class T>
-HWY_ATTR void map_distance_panel(const void* panel, int64_t dim, float* out) {
+HWY_ATTR void map_distance_panel(const void* panel, const F32x16& scale, int64_t dim, float* out) {
   const T* const from = static_cast<const T*>(panel);
   F32x16 high = zero(), low = zero();
   for (int64_t begin = 0; begin < dim; begin += 16) {
     F32x16 part = zero();
     for (int64_t d = begin; d < dim && d < begin + 16; ++d) {
-      const F32x16 x = load(from + d * 16);
+      const F32x16 x = mul(load(from + d * 16), scale);
       part = fma(x, x, part);
       store(x, out + d * 16);
     }
@@ -175,16 +179,27 @@ HWY_ATTR void map_distance_panel(const void* panel, int64_t dim, float* out) {
 
 }  // namespace
 
-HWY_ATTR void map_panels(Kind kind, DType dtype, const void* const* panels, int count, int64_t dim,
-                         float* out) {
-  with_dtype(dtype, [&](auto t) HWY_ATTR {
+HWY_ATTR void map_panels(Kind kind, const KeyTile& tile, int64_t dim, float* out) {
+  const int count = panels_of(tile.keys);
+  const void* const* const panels = tile.keys_of_panel;
+  F32x16 scales[kTilePanels];
+  for (int p = 0; p < count; ++p) {
+    scales[p] = tile.scaled_keys ? load(tile.key_scales_of_panel[p]) : broadcast(1.0f);
+  }
+  with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
     using T = decltype(t);
     int p = 0;
     if (kind == Kind::cosine) {
-      for (; p + 4 <= count; p += 4) map_cosine_panels<T, 4>(panels + p, dim, out + p * dim * 16);
-      for (; p < count; ++p) map_cosine_panels<T, 1>(panels + p, dim, out + p * dim * 16);
+      for (; p + 4 <= count; p += 4) {
+        map_cosine_panels<T, 4>(panels + p, scales + p, dim, out + p * dim * 16);
+      }
+      for (; p < count; ++p) {
+        map_cosine_panels<T, 1>(panels + p, scales + p, dim, out + p * dim * 16);
+      }
     }
-    for (; p < count; ++p) map_distance_panel<T>(panels[p], dim, out + p * (dim + 2) * 16);
+    for (; p < count; ++p) {
+      map_distance_panel<T>(panels[p], scales[p], dim, out + p * (dim + 2) * 16);
+    }
   });
 }
 
@@ -392,11 +407,11 @@ void map_queries(const SimilarityMap& map, const float* const* rows, int64_t ste
 
 KeyTile map_tile(const SimilarityMap& map, const KeyTile& tile, float* panels) noexcept {
   if (!map.maps_keys()) return tile;
-  const int count = (tile.keys + kPanelKeys - 1) / kPanelKeys;
-  REGARD_DISPATCH(map_panels)(map.kind, tile.k_dtype, tile.keys_of_panel, count, map.dim_k, panels);
+  REGARD_DISPATCH(map_panels)(map.kind, tile, map.dim_k, panels);
   KeyTile mapped = tile;
   mapped.k_dtype = DType::f32;
-  for (int p = 0; p < count; ++p) {
+  mapped.scaled_keys = false;
+  for (int p = 0; p * kPanelKeys < tile.keys; ++p) {
     mapped.keys_of_panel[p] = panels + p * map.mapped_dim() * kPanelKeys;
   }
   return mapped;

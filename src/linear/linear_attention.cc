@@ -1,0 +1,176 @@
+// linear_attention(): a task owns up to 64 value columns of one head of one sequence, from its first
+// token to its last. Columns are independent, so nothing is shared and nothing is merged.
+#include "regard/linear_attention.h"
+
+#include <algorithm>
+
+#include "attention/shared_pool.h"
+#include "base/buffer.h"
+#include "base/check.h"
+#include "linear/problem.h"
+
+namespace regard {
+namespace {
+
+struct Forward {
+  const LinearProblem& p;
+  const LinearAttentionOutputs& to;
+  // [sequences][kv_heads][dim_step]: each block of columns reads the sum that came in, so what goes
+  // out waits for all of them. Null: not wanted.
+  float* key_sums;
+
+  // The memory of one thread.
+  struct Scratch {
+    float *state, *part, *z, *z_part, *k, *a, *q, *v, *beta, *out, *sums;
+  };
+  int64_t scratch_numbers() const {
+    return 2 * p.dim * kStateColumns + 2 * p.dim_step +
+           kStepTokens * ((2 + p.group) * p.dim_step + (1 + p.group) * (kStateColumns + 1)) +
+           11 * 16;
+  }
+  Scratch scratch(float* at) const {
+    const auto take = [&at](int64_t numbers) {
+      float* const here = at;
+      at += whole_vectors(numbers);
+      return here;
+    };
+    Scratch s;
+    s.state = take(p.dim * kStateColumns);
+    s.part = take(p.dim * kStateColumns);
+    s.z = take(p.dim_step);
+    s.z_part = take(p.dim_step);
+    s.k = take(kStepTokens * p.dim_step);
+    s.a = take(kStepTokens * p.dim_step);
+    s.q = take(kStepTokens * p.group * p.dim_step);
+    s.v = take(kStepTokens * kStateColumns);
+    s.beta = take(kStepTokens);
+    s.out = take(kStepTokens * p.group * kStateColumns);
+    s.sums = take(kStepTokens * p.group);
+    return s;
+  }
+
+  Steps steps_of(const Scratch& s, int64_t block) const {
+    Steps steps;
+    steps.columns = static_cast<int>((p.columns_of(block) + 15) / 16);
+    steps.dim = p.dim;
+    steps.dim_step = p.dim_step;
+    steps.heads = static_cast<int>(p.group);
+    steps.k = s.k;
+    steps.a = p.decays ? s.a : nullptr;
+    steps.v = s.v;
+    steps.beta = p.delta ? s.beta : nullptr;
+    steps.q = s.q;
+    steps.out = s.out;
+    return steps;
+  }
+
+  // The outputs of staged tokens, divided by their denominators.
+  void write(const LinearProblem::Sequence& seq, int64_t head, int64_t block, int64_t first,
+             int count, const Scratch& s) const {
+    for (int64_t member = 0; member < p.group; ++member) {
+      float* const factors = s.sums + member * kStepTokens;
+      for (int t = 0; t < count && p.options.normalise; ++t) {
+        factors[t] = factors[t] == 0 ? 0 : 1 / factors[t];
+      }
+      unstage(s.out + member * kStepTokens * kStateColumns, kStateColumns,
+              p.options.normalise ? factors : nullptr, count, p.columns_of(block),
+              rows_at(to.out, seq.slab, seq.first + first, head * p.group + member,
+                      block * kStateColumns));
+    }
+  }
+
+  void causal(const LinearProblem::Sequence& seq, int64_t head, int64_t block,
+              const Scratch& s) const {
+    Steps steps = steps_of(s, block);
+    for (int64_t first = 0; first < seq.rows; first += kStepTokens) {
+      steps.tokens = static_cast<int>(std::min<int64_t>(kStepTokens, seq.rows - first));
+      p.stage_k(seq, head, first, steps.tokens, s.k);
+      p.stage_q(seq, head, first, steps.tokens, s.q);
+      p.stage_v(seq, head, block, first, steps.tokens, s.v);
+      if (p.decays) p.stage_decay(seq, head, first, steps.tokens, s.a);
+      if (p.delta) p.stage_beta(seq, head, first, steps.tokens, s.beta);
+      run_steps(steps, s.state);
+      if (p.options.normalise) sum_keys(steps, s.z, s.sums);
+      write(seq, head, block, first, steps.tokens, s);
+    }
+  }
+
+  // All keys first, then all queries. The sums over keys restart every 512: chains stay short.
+  void whole(const LinearProblem::Sequence& seq, int64_t head, int64_t block,
+             const Scratch& s) const {
+    p.add_keys(seq, head, block, steps_of(s, block), s.k, s.v, s.part, s.z_part, s.state, s.z);
+    Steps steps = steps_of(s, block);
+    steps.k = nullptr;
+    for (int64_t first = 0; first < seq.rows; first += kStepTokens) {
+      steps.tokens = static_cast<int>(std::min<int64_t>(kStepTokens, seq.rows - first));
+      p.stage_q(seq, head, first, steps.tokens, s.q);
+      read_state(steps, s.state);
+      if (p.options.normalise) sum_keys(steps, s.z, s.sums);
+      write(seq, head, block, first, steps.tokens, s);
+    }
+  }
+
+  void run(int64_t task, const Scratch& s) const {
+    const auto number = static_cast<std::size_t>(task / (p.kv_heads * p.blocks));
+    const int64_t head = task / p.blocks % p.kv_heads, block = task % p.blocks;
+    p.stage_state(p.in.state, number, head, block, s.state);
+    if (p.options.normalise) p.stage_key_sum(p.in.key_sum, number, head, s.z);
+    const LinearProblem::Sequence& seq = p.sequences[number];
+    p.options.causal ? causal(seq, head, block, s) : whole(seq, head, block, s);
+    if (to.state.data != nullptr) {
+      unstage(s.state, kStateColumns, nullptr, p.dim, p.columns_of(block),
+              matrix_at(to.state, number, head, block * kStateColumns));
+    }
+    if (key_sums != nullptr && block == 0) {
+      std::copy_n(s.z, p.dim_step, key_sums + (task / p.blocks) * p.dim_step);
+    }
+  }
+  void write_key_sums() const {
+    for (std::size_t s = 0; s < p.sequences.size(); ++s) {
+      for (int64_t head = 0; head < p.kv_heads; ++head) {
+        const int64_t row = static_cast<int64_t>(s) * p.kv_heads + head;
+        unstage(key_sums + row * p.dim_step, p.dim_step, nullptr, 1, p.dim,
+                vector_at(to.key_sum, s, head));
+      }
+    }
+  }
+};
+
+}  // namespace
+
+void linear_attention(const LinearAttentionInputs& in, const LinearAttentionOutputs& out,
+                      const LinearAttentionOptions& options) {
+  constexpr std::string_view kCall = "linear_attention";
+  const LinearProblem p = make_linear_problem(kCall, in, options);
+  const auto sequences = static_cast<int64_t>(p.sequences.size());
+  require_array<4>(kCall, "out", out.out, {p.batch, p.tokens, p.heads, p.dim_v});
+  if (out.state.data != nullptr) {
+    require_array<4>(kCall, "output state", out.state, {sequences, p.kv_heads, p.dim, p.dim_v});
+  }
+  if (out.key_sum.data != nullptr) {
+    require(options.normalise, "{}: key_sum is for normalise", kCall);
+    require_array<3>(kCall, "output key_sum", out.key_sum, {sequences, p.kv_heads, p.dim});
+  }
+  NamedMemory state = memory_of<4>("state", out.state);
+  NamedMemory key_sum = memory_of<3>("key_sum", out.key_sum);
+  state.may_be = in.state.strides == out.state.strides && in.state.dtype == out.state.dtype;
+  key_sum.may_be = in.key_sum.strides == out.key_sum.strides &&
+                   in.key_sum.dtype == out.key_sum.dtype;
+  require_apart(kCall, memory_of_inputs(in), {memory_of<4>("out", out.out), state, key_sum});
+
+  const SharedPool pool(options.threads);
+  const int64_t sums =
+      out.key_sum.data != nullptr ? whole_vectors(sequences * p.kv_heads * p.dim_step) : 0;
+  Forward forward{p, out, nullptr};
+  const int64_t numbers = whole_vectors(forward.scratch_numbers());
+  const Buffer memory(
+      static_cast<std::size_t>(numbers * (*pool).threads() + sums) * sizeof(float),
+      "linear_attention's workspace");
+  if (sums > 0) forward.key_sums = memory.as<float>() + numbers * (*pool).threads();
+  (*pool).parallel_for(sequences * p.kv_heads * p.blocks, [&](int64_t task, int slot) {
+    forward.run(task, forward.scratch(memory.as<float>() + slot * numbers));
+  });
+  if (sums > 0) forward.write_key_sums();
+}
+
+}  // namespace regard

@@ -1,0 +1,2 @@
+regard_test(linear/linear_attention LINKS linear USES hwy)
+regard_test(linear/backward LINKS linear USES hwy)
