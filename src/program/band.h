@@ -8,6 +8,10 @@
 
 namespace regard::program {
 
+// Keys and rows are counted up to this, and i lies no further below 0: then nothing a band is made
+// of wraps around, and it is the mask that it was taken from.
+inline constexpr int64_t kMaxPosition = int64_t{1} << 29;
+
 // The query at position i, the row-th of its call, may use the keys first .. end - 1.
 struct KeyRun {
   int64_t first, end;
@@ -29,8 +33,9 @@ struct Band {
   }
 };
 
-// mask = band & rest. Comparisons among the mask's conjuncts that bound the key by a constant, or
-// by i or row and a constant, go into the band; rest is empty if nothing is left.
+// mask = band & rest. What stands among the mask's conjuncts (through ~ and |, if that makes one)
+// and compares the key with a constant, or with i or row and a constant, goes into the band:
+// causal, windows, |i - j| <= w, fixed prefixes. rest is empty if nothing is left.
 struct SplitMask {
   Band band;
   Expr rest;
