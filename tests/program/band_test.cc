@@ -131,7 +131,7 @@ TEST(Band, TakesNothingThatMayWrapAround) {
   const Expr i = query(), j = key();
   EXPECT_TRUE(split_mask(j <= i + 2147483647).band.everything());
   EXPECT_TRUE(split_mask(j - 2147483647 - 10 <= i).band.everything());
-  EXPECT_TRUE(split_mask(j + i + i <= i + i + 5).band.everything());
+  EXPECT_TRUE(split_mask(j + i + i + i + i <= i + i + i + i + 5).band.everything());
   EXPECT_FALSE(split_mask(j <= i + (1 << 30)).band.everything());
   // Up to the last position that is promised.
   const int64_t last = kMaxPosition - 1;
