@@ -83,7 +83,7 @@ class KvCache {
   void read(int64_t layer, std::span<const int32_t> block_table, int64_t first_key,
             View<float, 3> k, View<float, 3> v) const;
 
-  // Where the kernels read: attention/kv_pages.h.
+  // Where the kernels read: cache/kv_pages.h.
   const KvPages& pages() const noexcept { return *pages_; }
 
  private:

@@ -8,7 +8,7 @@
 #include "attention/key_source.h"
 #include "attention/ranges.h"
 #include "attention/rules.h"
-#include "attention/shared_pool.h"
+#include "base/shared_pool.h"
 #include "base/check.h"
 
 namespace regard {

@@ -14,7 +14,7 @@
 
 #include "attention/ranges.h"
 #include "attention/rules.h"
-#include "attention/shared_pool.h"
+#include "base/shared_pool.h"
 #include "base/buffer.h"
 #include "base/check.h"
 #include "program/band.h"

@@ -1,6 +1,6 @@
 #include "attention/key_source.h"
 
-#include "attention/kv_pages.h"
+#include "cache/kv_pages.h"
 
 namespace regard {
 

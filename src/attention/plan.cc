@@ -13,7 +13,7 @@
 #include "attention/attention.h"
 #include "attention/key_source.h"
 #include "attention/rules.h"
-#include "attention/shared_pool.h"
+#include "base/shared_pool.h"
 #include "base/buffer.h"
 #include "base/check.h"
 #include "program/band.h"

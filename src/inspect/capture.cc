@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "attention/kv_pages.h"
+#include "cache/kv_pages.h"
 #include "base/check.h"
 #include "nn/step.h"
 #include "tensor/pool.h"

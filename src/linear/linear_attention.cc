@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "attention/shared_pool.h"
+#include "base/shared_pool.h"
 #include "base/buffer.h"
 #include "base/check.h"
 #include "linear/problem.h"

@@ -4,7 +4,7 @@
 // columns and added in order at the end.
 #include <algorithm>
 
-#include "attention/shared_pool.h"
+#include "base/shared_pool.h"
 #include "base/buffer.h"
 #include "base/check.h"
 #include "linear/gradients.h"

@@ -104,12 +104,6 @@ void weigh_row(const float* scores, int64_t n, float m, float l, float* weights)
 KeyTile stage_tile(const KeyTile& tile, int64_t dim, int64_t columns, float* panels,
                    float* values) noexcept;
 
-// Up to 16 keys rotated as rope() does it (halves or adjacent pairs), into out [count][dim].
-// cosines, sines: [rotated / 2] for each key; numbers from rotated on stay.
-void rotate_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim, int count,
-                 const float* const* cosines, const float* const* sines, int64_t rotated,
-                 bool pairs, float* out) noexcept;
-
 // Up to 16 keys into a transposed panel: panel[d * 16 + lane] = rows[key][d], lane = first_lane +
 // key, each rounded once to the panel's dtype.
 void pack_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim, int count,

@@ -10,7 +10,6 @@
 #include <hwy/foreach_target.h>
 
 #include "simd/math-inl.h"
-#include "simd/rotate-inl.h"
 #include "simd/simd-inl.h"
 #include "simd/tile-inl.h"
 
@@ -111,19 +110,6 @@ HWY_ATTR void gather_columns(const void* from, DType dtype, int64_t step, int ke
       }
     }
   });
-}
-
-HWY_ATTR void rotate_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim,
-                          int count, const float* const* cosines, const float* const* sines,
-                          int64_t rotated, bool pairs, float* out) {
-  for (int key = 0; key < count; ++key, rows += key_step, out += dim) {
-    if (dim_step == 1) {
-      std::memcpy(out, rows, static_cast<std::size_t>(dim) * sizeof(float));
-    } else {
-      for (int64_t d = 0; d < dim; ++d) out[d] = rows[d * dim_step];
-    }
-    rotate(out, cosines[key], sines[key], rotated / 2, pairs);
-  }
 }
 
 HWY_ATTR void pack_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim,
@@ -279,13 +265,6 @@ KeyTile stage_tile(const KeyTile& tile, int64_t dim, int64_t columns, float* pan
   }
   staged.k_dtype = staged.v_dtype = DType::f32;
   return staged;
-}
-
-void rotate_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim, int count,
-                 const float* const* cosines, const float* const* sines, int64_t rotated,
-                 bool pairs, float* out) noexcept {
-  REGARD_DISPATCH(rotate_keys)
-  (rows, key_step, dim_step, dim, count, cosines, sines, rotated, pairs, out);
 }
 
 void pack_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim, int count,

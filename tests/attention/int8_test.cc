@@ -1,7 +1,7 @@
 // int8 keys and values: how they are rounded, that attention over them is attention over the
 // dequantised numbers, that its bits depend on coordinates alone, and that a NaN is seen by those
 // who use it.
-#include "tiles/int8.h"
+#include "cache/int8.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "attention/shared_pool.h"
+#include "base/shared_pool.h"
 
 #include <pthread.h>
 

@@ -1,5 +1,5 @@
 // int8 keys and values written. See int8.h for the rule.
-#include "tiles/int8.h"
+#include "cache/int8.h"
 
 #include <limits>
 
@@ -7,7 +7,7 @@
 #include "tiles/fold.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tiles/int8.cc"
+#define HWY_TARGET_INCLUDE "cache/int8.cc"
 #include <hwy/foreach_target.h>
 
 #include "simd/simd-inl.h"

@@ -2,8 +2,8 @@
 
 #include <tuple>
 
-#include "attention/kv_pages.h"
-#include "attention/shared_pool.h"
+#include "cache/kv_pages.h"
+#include "base/shared_pool.h"
 #include "base/check.h"
 
 namespace regard {

@@ -1,13 +1,14 @@
 // How a cache lies in memory; keys and values written.
-#include "attention/kv_pages.h"
+#include "cache/kv_pages.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
 #include "base/threads.h"
+#include "cache/int8.h"
+#include "cache/rotate.h"
 #include "regard/half.h"
-#include "tiles/int8.h"
 
 namespace regard {
 namespace {
