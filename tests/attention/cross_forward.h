@@ -64,13 +64,12 @@ inline AttentionExtras extras_of(const CrossProblem& p, ForwardResult& r) {
 
 // The keys of every segment in scattered pages of a cache.
 inline void run_paged(const CrossProblem& p, ForwardResult& r) {
-  constexpr int64_t kPageKeys = 16;
   std::vector<std::vector<int32_t>> tables;
   int64_t pages = 0;
-  for (const Segment& segment : p.segments) pages += (segment.keys + kPageKeys - 1) / kPageKeys;
+  for (const Segment& segment : p.segments) pages += (segment.keys + p.page_keys - 1) / p.page_keys;
   KvCache cache({.layers = 1,
                  .pages = std::max<int64_t>(pages, 1),
-                 .page_keys = kPageKeys,
+                 .page_keys = p.page_keys,
                  .kv_heads = p.d.kv_heads,
                  .dim = p.d.dim,
                  .dim_v = p.d.dim_v,
@@ -95,7 +94,7 @@ inline void run_paged(const CrossProblem& p, ForwardResult& r) {
   std::vector<Segment> segments = p.segments;
   tables.resize(segments.size());
   for (std::size_t n = 0; n < segments.size(); ++n) {
-    for (int64_t key = 0; key < segments[n].keys; key += kPageKeys) {
+    for (int64_t key = 0; key < segments[n].keys; key += p.page_keys) {
       tables[n].push_back(static_cast<int32_t>(--next));
     }
     if (segments[n].keys > 0) append(segments[n], tables[n]);

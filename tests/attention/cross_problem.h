@@ -41,6 +41,7 @@ struct CrossProblem {
   LaidOut q, k, v, dout;
   Layout layout;
   DTypes dtypes;
+  int64_t page_keys = 16;
 
   explicit CrossProblem(const Case& which)
       : c(which),
