@@ -20,6 +20,7 @@ from regard._captured import Array, array
 from regard._core import version as __version__
 from regard._expr import Expr
 from regard._flex import flex_attention
+from regard._linear import LinearGradients, linear_attention, linear_attention_backward
 from regard._machine import doctor
 from regard._masks import causal, full
 from regard._slots import (
@@ -41,8 +42,9 @@ from regard._slots import (
 )
 
 __all__ = [
-    "Array", "Expr", "Normaliser", "Similarity", "__version__", "additive", "array", "attention",
-    "bilinear", "causal", "cosine", "doctor", "dot", "entmax15", "explain", "flex_attention",
-    "full", "gumbel_softmax", "hardmax", "negative_distance", "program", "relu", "sigmoid",
-    "softmax", "softmax_with_sink", "sparsemax",
+    "Array", "Expr", "LinearGradients", "Normaliser", "Similarity", "__version__", "additive",
+    "array", "attention", "bilinear", "causal", "cosine", "doctor", "dot", "entmax15", "explain",
+    "flex_attention", "full", "gumbel_softmax", "hardmax", "linear_attention",
+    "linear_attention_backward", "negative_distance", "program", "relu", "sigmoid", "softmax",
+    "softmax_with_sink", "sparsemax",
 ]
