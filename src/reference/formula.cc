@@ -63,6 +63,8 @@ void Formula::compute(const Place& place, Row& row) {
   row.weight = row.normalised.p;
   if (row.normalised.empty || !weight_) return;
   for (std::size_t n = 0; n < row.allowed.size(); ++n) {
+    if (std::isnan(row.weight[n]))
+      continue;  // stays visible, whatever the program would make of it
     Point point = place.point;
     point.j = row.allowed[n];
     point.s = row.weight[n];

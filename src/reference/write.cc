@@ -1,5 +1,6 @@
 // The same written into the views of a caller: results of f64 arrays.
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "reference/rows.h"
@@ -13,12 +14,14 @@ namespace {
 
 constexpr double kNone = -std::numeric_limits<double>::infinity();
 
-// The keys of the largest weights, the lower key first among equals: positions in row.allowed.
+// The keys of the largest weights, the lower key first among equals, NaNs before all: positions in
+// row.allowed.
 std::vector<std::size_t> order_of_weights(const Row& row) {
   std::vector<std::size_t> order(row.allowed.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return row.normalised.p[a] > row.normalised.p[b];
+    const double x = row.normalised.p[a], y = row.normalised.p[b];
+    return x > y || (std::isnan(x) && !std::isnan(y));
   });
   return order;
 }

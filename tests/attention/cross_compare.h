@@ -85,10 +85,23 @@ class ForwardComparison {
         const double w = want_.weights[static_cast<std::size_t>(row * keys_ + j)];
         squares += std::isnan(w) ? 0 : w * w;
       }
+      squares += relu_squares(row);
       measure.add_row(is.data() + row * dim_v, want_.out.data() + row * dim_v, dim_v,
                       std::sqrt(squares * static_cast<double>(dim_v)));
     }
     if (!measure.complaint().empty()) complain("out", measure.complaint());
+  }
+
+  // Scores of size 1 whose sum is small: p = s / Σ s takes on their error, multiplied.
+  double relu_squares(int64_t row) const {
+    if (p_.options.normaliser.kind != Normaliser::Kind::relu) return 0;
+    double count = 0, sum = 0;
+    for (int64_t j = 0; j < keys_; ++j) {
+      const double s = want_.normaliser_scores[static_cast<std::size_t>(row * keys_ + j)];
+      count += s > 0 ? 1 : 0;
+      sum += s > 0 ? s : 0;
+    }
+    return count == 0 ? 0 : count / (sum * sum);
   }
 
   // [rows, columns]; what was not asked for is empty.
