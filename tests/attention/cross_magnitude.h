@@ -56,6 +56,13 @@ inline double slope(const Normaliser& normaliser, double s, double p, double sum
   }
 }
 
+// Weights s / Σ s, s - τ, (s / 2 - τ)²: of a score, not of its exponential.
+inline bool is_difference(const Normaliser& normaliser) {
+  using Kind = Normaliser::Kind;
+  return normaliser.kind == Kind::relu || normaliser.kind == Kind::sparsemax ||
+         normaliser.kind == Kind::entmax15;
+}
+
 }  // namespace magnitude
 
 inline Magnitudes magnitudes_of(const CrossProblem& p, const Reference& r) {
@@ -115,7 +122,8 @@ inline Magnitudes magnitudes_of(const CrossProblem& p, const Reference& r) {
           point.j = j;
           point.s = weight;
           const double v = norm(p.v, slab, segment.first_key + j, g);
-          dp.push_back(dout * v * (by_p ? std::abs((*by_p)(point)) : 1));
+          const double by_weight = by_p ? std::abs((*by_p)(point)) : 1;
+          dp.push_back(dout * v * by_weight);
           if (!used) continue;
           all_dp += dout * dout * v * v;
           slope_sum += slopes.back();
@@ -123,6 +131,14 @@ inline Magnitudes magnitudes_of(const CrossProblem& p, const Reference& r) {
           const auto kv = static_cast<std::size_t>(
               (slab * k_shape[1] + segment.first_key + j) * p.d.kv_heads + g);
           m.dv[kv] += std::pow(r.weights[cell(j)] * dout, 2);
+          // A weight that is a difference has the error of what it is a difference of.
+          if (magnitude::is_difference(o.normaliser)) {
+            point.s = r.similarities[cell(j)];
+            const double k = norm(p.k, slab, segment.first_key + j, g);
+            const double score =
+                std::abs(s) + scale * q * k * (by_s ? std::abs((*by_s)(point)) : 1);
+            m.dv[kv] += std::pow(by_weight * slopes.back() * score * dout, 2);
+          }
         }
         if (slope_sum == 0) continue;
         mean /= o.normaliser.sinks ? 1 : slope_sum;
