@@ -33,6 +33,7 @@ struct AttentionShape {
   int64_t kv_heads = 1;
   int64_t dim = 64;
   int64_t dim_v = 64;
+  int64_t dim_k = -1;  // of k, where it is not that of q: bilinear similarity
 };
 
 // Threads: one call on a plan at a time; different plans may run at the same time, also over one

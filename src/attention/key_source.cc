@@ -36,24 +36,26 @@ KeyTile PagedKeys::tile(const Segment& segment, int64_t kv_head, int64_t first_k
 
 KeyTile StridedKeys::tile(const Segment& segment, int64_t kv_head, int64_t first_key, int keys,
                           const TileScratch& scratch) const noexcept {
-  const int64_t dim = k_.shape[2], dim_v = v_.shape[2];
+  const int64_t dim = k_.shape[3], dim_v = v_.shape[3];
   const int64_t columns = (dim_v + 15) / 16 * 16;
+  const auto at = [&](const InputView<4>& a, int64_t key) {
+    const int64_t offset = segment.slab * a.strides[0] + (segment.first_key + key) * a.strides[1] +
+                           kv_head * a.strides[2];
+    return static_cast<const std::byte*>(a.data) + offset * row_bytes(a.dtype, 1);
+  };
   KeyTile tile;
   tile.keys = keys;
   tile.value_step = columns;
   for (int p = 0; p * kPanelKeys < keys; ++p) {
-    const int64_t key = segment.first_key + first_key + p * kPanelKeys;
+    const int64_t key = first_key + p * kPanelKeys;
     const int count = keys - p * kPanelKeys < kPanelKeys ? keys - p * kPanelKeys : kPanelKeys;
     float* const panel = scratch.panels + p * kPanelKeys * dim;
-    pack_keys(k_.data + key * k_.strides[0] + kv_head * k_.strides[1], k_.strides[0], k_.strides[2],
-              dim, count, 0, DType::f32, panel);
+    widen_keys(at(k_, key), k_.dtype, k_.strides[1], k_.strides[3], dim, count, panel);
     tile.keys_of_panel[p] = panel;
     float* const values = scratch.values + p * kPanelKeys * columns;
-    for (int i = 0; i < count; ++i) {
-      const float* const row = v_.data + (key + i) * v_.strides[0] + kv_head * v_.strides[1];
-      if (!pack_values(row, v_.strides[2], dim_v, columns, DType::f32, values + i * columns)) {
-        tile.special |= static_cast<uint8_t>(1u << p);
-      }
+    if (!widen_values(at(v_, key), v_.dtype, v_.strides[1], v_.strides[3], dim_v, columns, count,
+                      values)) {
+      tile.special |= static_cast<uint8_t>(1u << p);
     }
     tile.values_of_panel[p] = values;
   }

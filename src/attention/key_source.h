@@ -1,30 +1,12 @@
-// KeySource: where a tile of keys and values comes from, so that one operator serves pages and
-// plain arrays.
+// Where tiles of keys and values come from: pages of a cache, or plain arrays.
 #pragma once
 
 #include <cstdint>
-#include <span>
 
-#include "attention/attention.h"
-#include "tiles/fold.h"
+#include "plan/key_source.h"
+#include "regard/kv_cache.h"
 
 namespace regard {
-
-// Room for one tile that has to be packed or widened.
-struct TileScratch {
-  float* panels;  // [8][dim][16]
-  float* values;  // [128][dim_v padded]
-};
-
-class KeySource {
- public:
-  virtual ~KeySource() = default;
-  // Keys [first_key, first_key + keys) of a segment, first_key a multiple of 128, keys <= 128.
-  virtual KeyTile tile(const Segment& segment, int64_t kv_head, int64_t first_key, int keys,
-                       const TileScratch& scratch) const noexcept = 0;
-  // Are tiles read where they lie, so that looking one up moves nothing?
-  virtual bool in_place() const noexcept = 0;
-};
 
 // Pages of a cache, read where they lie.
 class PagedKeys final : public KeySource {
@@ -39,16 +21,17 @@ class PagedKeys final : public KeySource {
   int64_t layer_;
 };
 
-// Plain arrays of any strides, packed tile by tile.
+// Arrays [slabs, keys, kv_heads, dim] of f32, f16 or bf16 with any strides, widened and packed tile
+// by tile.
 class StridedKeys final : public KeySource {
  public:
-  StridedKeys(View<const float, 3> k, View<const float, 3> v) : k_(k), v_(v) {}
+  StridedKeys(const InputView<4>& k, const InputView<4>& v) : k_(k), v_(v) {}
   KeyTile tile(const Segment& segment, int64_t kv_head, int64_t first_key, int keys,
                const TileScratch& scratch) const noexcept override;
   bool in_place() const noexcept override { return false; }
 
  private:
-  View<const float, 3> k_, v_;
+  InputView<4> k_, v_;
 };
 
 }  // namespace regard

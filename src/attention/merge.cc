@@ -82,16 +82,19 @@ void merge(View<const float, 3> out_a, View<const float, 2> lse_a, View<const fl
     const int count = static_cast<int>(std::min<int64_t>(kRows, rows - first));
     read_states(out_a, lse_a, first, count, a);
     read_states(out_b, lse_b, first, count, b);
-    merge_state(b, count, false, a);
-    float* out_rows[kRows];
+    merge_state(Weighing::softmax, b, count, false, a);
+    void* out_rows[kRows];
     float* lse_rows[kRows];
     for (int r = 0; r < count; ++r) {
       const int64_t token = (first + r) / heads, head = (first + r) % heads;
       out_rows[r] = &out(token, head, 0);
       if (lse.data != nullptr) lse_rows[r] = &lse(token, head);
     }
-    finish_rows(a, count, dim_v, out_rows, out.strides[2],
-                lse.data != nullptr ? lse_rows : nullptr);
+    finish_rows(Weighing::softmax, a, count,
+                {.out_of_row = out_rows,
+                 .out_step = out.strides[2],
+                 .dim_v = dim_v,
+                 .lse_of_row = lse.data != nullptr ? lse_rows : nullptr});
   }
 }
 

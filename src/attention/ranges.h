@@ -1,8 +1,11 @@
 // Which memory a view can touch: an output may overlap no input.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
+#include "regard/any_view.h"
+#include "regard/dtype.h"
 #include "regard/view.h"
 
 namespace regard {
@@ -22,6 +25,16 @@ Range range_of(const View<T, Rank>& view) {
   const auto base = reinterpret_cast<uintptr_t>(view.data);
   return {base + static_cast<uintptr_t>(low * static_cast<int64_t>(sizeof(T))),
           base + static_cast<uintptr_t>((high + 1) * static_cast<int64_t>(sizeof(T)))};
+}
+template <int Rank>
+Range range_of(const InputView<Rank>& view) {
+  const int64_t size = row_bytes(view.dtype, 1);
+  auto strides = view.strides;
+  for (int64_t& stride : strides) stride *= size;
+  Range bytes = range_of(
+      View<const std::byte, Rank>(static_cast<const std::byte*>(view.data), view.shape, strides));
+  if (view.size() > 0) bytes.last += static_cast<uintptr_t>(size - 1);
+  return bytes;
 }
 inline bool overlap(Range a, Range b) { return a.first < b.last && b.first < a.last; }
 

@@ -5,16 +5,10 @@
 #include <cmath>
 #include <cstdint>
 
+#include "plan/rules.h"
 #include "regard/attention.h"
 
 namespace regard {
-
-inline int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
-
-// i of the segment's first row.
-inline int64_t first_position(const Segment& segment) {
-  return segment.position.value_or(segment.keys - segment.rows);
-}
 
 // 1/√dim unless the caller says otherwise; with dim 0 every score is 0, whatever the scale.
 inline float scale_of(const AttentionOptions& options, int64_t dim) {

@@ -137,9 +137,9 @@ HWY_ATTR void gather_keys(const float* ds, const Group* groups, int count, const
     const int width = wide - column < kStep ? wide - column : kStep;
     for (int g = 0; g < count; ++g) {
       const Group& group = groups[g];
-      const bool together = finite || group.most == group.least;
+      const bool together = finite || group.alike();
       for (int r = group.row; r < group.row + group.height; r += together ? group.height : 1) {
-        const int keys = together ? group.most : visible[r];
+        const int keys = together ? group.end : visible[r];
         if (keys == 0) continue;
         with_rows<kMaxTileRows>(together ? group.height : 1, width,
                                 GatherWork<Rows>{{ds + r * kTileKeys, kTileKeys},
@@ -162,9 +162,11 @@ HWY_ATTR void backward_tile(const GradientRows& rows, const GradientKeys& keys, 
   float* const ds = scratch + kGradientRows * kTileKeys;
   const int64_t columns = (dim + 15) / 16 * 16, columns_v = (dim_v + 15) / 16 * 16;
   Group groups[kGroups];
-  const int count = group_rows(rows.rows, visible, groups);
+  KeySpan seen[kGradientRows];
+  for (int r = 0; r < rows.rows; ++r) seen[r] = {0, visible[r]};
+  const int count = group_rows(rows.rows, seen, groups);
   int most = 0;
-  for (int g = 0; g < count; ++g) most = groups[g].most > most ? groups[g].most : most;
+  for (int g = 0; g < count; ++g) most = groups[g].end > most ? groups[g].end : most;
   if (most == 0) return;
   score_rows<float>(rows.q, dim, rows.rows, groups, count, tile_of(keys.k_panels, dim, most), {},
                     p);

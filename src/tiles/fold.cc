@@ -1,9 +1,12 @@
-// fold_tile, compiled once per target: scores, the online softmax, and the values. See fold.h
-// for the algebra.
+// fold_tile, compiled once per target: scores, weights by the normaliser, and the values. See
+// fold.h for the algebra.
 #include "tiles/fold.h"
+
+#include <cstring>
 
 #include "interpreter/program.h"
 #include "simd/highway.h"
+#include "tiles/additive.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tiles/fold.cc"
@@ -13,188 +16,253 @@
 #include "simd/simd-inl.h"
 #include "simd/tile-inl.h"
 #include "tiles/groups-inl.h"
+#include "tiles/values-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {
 namespace {
 
-// Consecutive keys whose values lie one value_step apart.
-template <class T>
-struct Run {
-  const T* values;
-  const T* ahead;  // the same keys of the next tile
-  int count;
-};
-
-// o = o · shrink + p v for a group of rows and a range of columns; fresh: o = p v.
-template <class T>
-struct ValueWork {
-  const float* p;
-  const Run<T>* runs;
-  int keys;
-  int64_t value_step;
-  int64_t column_step;
-  bool fresh;
-  const float* shrink;
-  float* o;
-  int64_t o_step;
-  int column;
-
-  template <int kRows, int kColumns>
-  HWY_ATTR void run(int offset) const {
-    constexpr int kAhead = kRows < kStageFrom ? kColumns : 0;
-    const int first = column + offset;
-    Accumulators<kRows, kColumns> sum;
-    float* const at = o + first * 16;
-    if (fresh) {
-      clear(sum);
-    } else {
-      const float* from = at;
-#pragma GCC unroll 16
-      for (int r = 0; r < kRows; ++r, from += o_step) {
-        const F32x16 factor = broadcast(shrink[r]);
-#pragma GCC unroll 8
-        for (int j = 0; j < kColumns; ++j) sum.at[r][j] = mul(load(from + 16 * j), factor);
-      }
-    }
-    const Run<T>* run = runs;
-    for (int key = 0; key < keys; key += run->count, ++run) {
-      Stored<T, kColumns, kAhead> values;
-      values.step = value_step;
-      values.ahead_step = value_step * static_cast<int64_t>(sizeof(T));
-      for (int j = 0; j < kColumns; ++j) {
-        values.base[j] = run->values + (first + j) * column_step;
-        if (kAhead > 0) {
-          values.ahead[j] =
-              reinterpret_cast<const std::byte*>(run->ahead + (first + j) * column_step);
-        }
-      }
-      multiply_add(Rows{p + key, kTileKeys}, values,
-                   keys - key < run->count ? keys - key : run->count, sum);
-    }
-    float* to = at;
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r, to += o_step) {
-#pragma GCC unroll 8
-      for (int j = 0; j < kColumns; ++j) store(sum.at[r][j], to + 16 * j);
-    }
-  }
-};
-
-// Runs the program on the scores; a key that it masks gets -inf, whatever its score was.
-HWY_ATTR void score_by_program(const Scoring& scoring, int rows, const int32_t* visible,
-                               float* scores) {
-  ::regard::run_tile_program(*scoring.program, scoring.place, scores, scoring.allowed,
-                             scoring.scratch);
-  if (scoring.program->mask < 0) return;
+// The keys that a program masks get -inf, whatever their score was.
+HWY_ATTR void mask_scores(const uint16_t* allowed, int rows, const KeySpan* seen, float* scores) {
   for (int r = 0; r < rows; ++r) {
-    const uint16_t* const allowed = scoring.allowed + r * kTilePanels;
-    float* const s = scores + r * kTileKeys;
-    for (int p = 0; p < panels_of(visible[r]); ++p) {
-      if (allowed[p] == 0xFFFF) continue;
-      float* const at = s + p * kPanelKeys;
-      store(select(mask_of_bits(allowed[p]), load(at), broadcast(kNone)), at);
+    const uint16_t* const row = allowed + r * kTilePanels;
+    for (int p = seen[r].first / kPanelKeys; p < panels_of(seen[r].end); ++p) {
+      if (row[p] == 0xFFFF) continue;
+      float* const at = scores + r * kTileKeys + p * kPanelKeys;
+      store(select(mask_of_bits(row[p]), load(at), broadcast(kNone)), at);
     }
   }
 }
 
-// The largest visible score of a row, in 16 lanes.
-HWY_INLINE HWY_ATTR F32x16 row_maximum(const float* scores, int visible) {
-  if (visible == kTileKeys) {
+// ---- weights p of scores, in place: a row at a time, panel by panel ----
+
+// A panel's scores, -inf where the row does not see the key.
+HWY_INLINE HWY_ATTR F32x16 seen_scores(const float* scores, const KeySpan& seen, int panel) {
+  return select(mask_of_bits(seen_bits(seen, panel)), load(scores + panel * kPanelKeys),
+                broadcast(kNone));
+}
+
+// Calls each(scores) for the panels that a row sees, -inf where it does not see
+// the key, and stores what it returns; panels first .. end - 1 that it does not see become 0.
+template <class Each>
+HWY_INLINE HWY_ATTR void each_panel(float* scores, const KeySpan& seen, int first, int end,
+                                    const Each& each) {
+  if (seen.first == 0 && seen.end == kTileKeys) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kTilePanels; ++i) store(each(load(scores + 16 * i)), scores + 16 * i);
+    return;
+  }
+  const int from = seen.first / kPanelKeys, to = panels_of(seen.end);
+  const int end_whole = seen.end / kPanelKeys;
+  int i = first;
+  for (; i < from; ++i) store(zero(), scores + 16 * i);
+  if (i < to && seen.first % kPanelKeys != 0) {
+    store(each(seen_scores(scores, seen, i)), scores + 16 * i);
+    ++i;
+  }
+  for (; i < end_whole; ++i) store(each(load(scores + 16 * i)), scores + 16 * i);
+  if (i < to) {
+    store(each(seen_scores(scores, seen, i)), scores + 16 * i);
+    ++i;
+  }
+  for (; i < end; ++i) store(zero(), scores + 16 * i);
+}
+
+// The largest score that a row sees, in 16 lanes; NaN loses to any number.
+HWY_INLINE HWY_ATTR F32x16 row_maximum(const float* scores, const KeySpan& seen) {
+  if (seen.first == 0 && seen.end == kTileKeys) {
     F32x16 a = load(scores), b = load(scores + 16);
 #pragma GCC unroll 3
     for (int i = 2; i < kTilePanels; i += 2) {
       a = max(load(scores + 16 * i), a);
       b = max(load(scores + 16 * i + 16), b);
     }
-    // A NaN must lose to any number on either side of max.
     return max(max(a, broadcast(kNone)), max(b, broadcast(kNone)));
   }
   F32x16 most = broadcast(kNone);
-  const int whole = visible / kPanelKeys;
-  for (int i = 0; i < whole; ++i) most = max(load(scores + 16 * i), most);
-  if (const int rest = visible % kPanelKeys; rest != 0) {
-    most = max(select(first_lanes(rest), load(scores + 16 * whole), broadcast(kNone)), most);
-  }
+  const int to = panels_of(seen.end), end_whole = seen.end / kPanelKeys;
+  int i = seen.first / kPanelKeys;
+  if (i < to && seen.first % kPanelKeys != 0) most = max(seen_scores(scores, seen, i++), most);
+  for (; i < end_whole; ++i) most = max(load(scores + 16 * i), most);
+  if (i < to) most = max(seen_scores(scores, seen, i), most);
   return most;
 }
 
-// s -> p = exp(s - m) in place, and the lanes of l grow. Panels the row does not see, up to the
-// group's last, become 0.
-HWY_INLINE HWY_ATTR void exponentiate_row(float* scores, int visible, int panels, float m,
-                                          float shrink, float* l) {
-  const F32x16 most = broadcast(m);
-  F32x16 sum = mul(load(l), broadcast(shrink));
-  if (visible == kTileKeys) {
-#pragma GCC unroll 8
-    for (int i = 0; i < kTilePanels; ++i) {
-      const F32x16 p = exp_nonpositive(sub(load(scores + 16 * i), most));
-      store(p, scores + 16 * i);
-      sum = add(sum, p);
+// The largest scores of up to 16 rows.
+HWY_ATTR void row_maxima(const float* scores, int rows, const KeySpan* seen, float* largest) {
+  if (kParts == 1 && rows > 4) {
+    alignas(64) float lanes[16 * 16], columns[16 * 16];
+    for (int r = 0; r < 16; ++r) {
+      store(r < rows ? row_maximum(scores + r * kTileKeys, seen[r]) : broadcast(kNone),
+            lanes + 16 * r);
     }
+    transpose16(lanes, 16, columns, 16);
+    F32x16 most[4] = {load(columns), load(columns + 16), load(columns + 32), load(columns + 48)};
+#pragma GCC unroll 12
+    for (int i = 4; i < 16; ++i) most[i % 4] = max(load(columns + 16 * i), most[i % 4]);
+    store(max(max(most[0], most[1]), max(most[2], most[3])), largest);
   } else {
-    const int whole = visible / kPanelKeys;
-    int i = 0;
-    for (; i < whole; ++i) {
-      const F32x16 p = exp_nonpositive(sub(load(scores + 16 * i), most));
-      store(p, scores + 16 * i);
-      sum = add(sum, p);
+    for (int r = 0; r < 16; ++r) {
+      largest[r] = r < rows ? max_lanes(row_maximum(scores + r * kTileKeys, seen[r])) : kNone;
     }
-    if (const int rest = visible % kPanelKeys; rest != 0) {
-      const F32x16 s = select(first_lanes(rest), load(scores + 16 * i), broadcast(kNone));
-      const F32x16 p = exp_nonpositive(sub(s, most));
-      store(p, scores + 16 * i);
-      sum = add(sum, p);
-      ++i;
-    }
-    for (; i < panels; ++i) store(zero(), scores + 16 * i);
   }
-  store(sum, l);
 }
 
-// Raises m to the tile's maximum, 16 rows at a time; s becomes p; shrink = exp(m before - m now).
-HWY_ATTR void soften(float* scores, int rows, const int32_t* visible, const Group* groups,
-                     int count, const Ahead& ahead, bool fresh, const FoldState& state,
-                     float* shrink, float* used) {
-  for (int row = 0; row < rows; row += 16) {
-    const int height = rows - row < 16 ? rows - row : 16;
-    alignas(64) float tile_max[16];
-    if (kParts == 1 && height > 4) {
-      alignas(64) float lanes[16 * 16], columns[16 * 16];
-      for (int r = 0; r < 16; ++r) {
-        store(r < height ? row_maximum(scores + (row + r) * kTileKeys, visible[row + r])
-                         : broadcast(kNone),
-              lanes + 16 * r);
-      }
-      transpose16(lanes, 16, columns, 16);
-      F32x16 most[4] = {load(columns), load(columns + 16), load(columns + 32), load(columns + 48)};
-#pragma GCC unroll 12
-      for (int i = 4; i < 16; ++i) most[i % 4] = max(load(columns + 16 * i), most[i % 4]);
-      store(max(max(most[0], most[1]), max(most[2], most[3])), tile_max);
-    } else {
-      for (int r = 0; r < 16; ++r) {
-        tile_max[r] = r < height
-                          ? max_lanes(row_maximum(scores + (row + r) * kTileKeys, visible[row + r]))
-                          : kNone;
+// What each_panel calls.
+struct Exponential {
+  F32x16 most;
+  HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& s) const {
+    return exp_nonpositive(sub(s, most));
+  }
+};
+struct Sigmoid {
+  HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& s) const { return sigmoid(s); }
+};
+struct Positive {  // NaN stays
+  HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& s) const { return max(zero(), s); }
+};
+template <class Function>
+struct Summed {
+  const Function& function;
+  F32x16& sum;
+  HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& s) const {
+    const F32x16 p = function(s);
+    sum = add(sum, p);
+    return p;
+  }
+};
+struct ZeroButNan {
+  F32x16& doubt;
+  HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& s) const {
+    doubt = select(equal(s, s), doubt, s);
+    return zero();
+  }
+};
+
+// One fold under way.
+struct Fold {
+  const FoldRows& rows;
+  const Group* groups;
+  int count;  // of groups
+  const Ahead& ahead;
+  bool fresh;
+  const FoldState& state;
+  float* shrink;  // [rows]: what o and l are multiplied by first
+};
+
+// Calls weigh(row, scores, first panel, end panel) for each row, and asks for what comes next.
+template <class Weigh>
+HWY_ATTR void weigh_rows(const Fold& fold, const Weigh& weigh) {
+  for (int g = 0; g < fold.count; ++g) {
+    const Group& group = fold.groups[g];
+    const int first = group.first_panel(), end = group.end_panel();
+    for (int r = group.row; r < group.row + group.height; ++r) {
+      weigh(r, fold.rows.scores + r * kTileKeys, first, end);
+      if (fold.ahead.rows == nullptr) continue;
+      const std::byte* const row = static_cast<const std::byte*>(fold.ahead.rows[r]);
+      for (int64_t at = 0; at < fold.ahead.row_bytes; at += 64) {
+        __builtin_prefetch(row + at, 0, 2);
       }
     }
-    const F32x16 before = fresh ? broadcast(kNone) : load(state.m + row);
-    const F32x16 now = max(before, load(tile_max));
+  }
+}
+
+// softmax: m rises to the tile's maximum, 16 rows at a time; p = exp(s - m); shrink = exp(m before
+// - m now).
+HWY_ATTR void soften(const Fold& fold) {
+  const FoldState& state = fold.state;
+  const KeySpan* const seen = fold.rows.seen;
+  alignas(64) float used[kFoldRows];
+  for (int row = 0; row < fold.rows.rows; row += 16) {
+    const int height = fold.rows.rows - row < 16 ? fold.rows.rows - row : 16;
+    alignas(64) float largest[16];
+    row_maxima(fold.rows.scores + row * kTileKeys, height, seen + row, largest);
+    const F32x16 before = fold.fresh ? broadcast(kNone) : load(state.m + row);
+    const F32x16 now = max(before, load(largest));
     // With no key so far every difference would be NaN; 0 keeps exp(-inf - 0) = 0.
     const F32x16 base = select(equal(now, broadcast(kNone)), zero(), now);
     store(now, state.m + row);
     store(base, used + row);
-    store(exp_nonpositive(sub(before, base)), shrink + row);
+    store(exp_nonpositive(sub(before, base)), fold.shrink + row);
   }
-  for (int g = 0; g < count; ++g) {
-    const int panels = panels_of(groups[g].most);
-    for (int r = groups[g].row; r < groups[g].row + groups[g].height; ++r) {
-      float* const l = state.l + 16 * r;
-      if (fresh) store(zero(), l);
-      exponentiate_row(scores + r * kTileKeys, visible[r], panels, used[r], shrink[r], l);
-      if (ahead.rows == nullptr) continue;
-      const std::byte* const row = static_cast<const std::byte*>(ahead.rows[r]);
-      for (int64_t at = 0; at < ahead.row_bytes; at += 64) __builtin_prefetch(row + at, 0, 2);
+  weigh_rows(fold, [&](int r, float* scores, int first, int end) HWY_ATTR {
+    float* const l = state.l + 16 * r;
+    F32x16 sum = fold.fresh ? zero() : mul(load(l), broadcast(fold.shrink[r]));
+    const Exponential exponential{broadcast(used[r])};
+    each_panel(scores, seen[r], first, end, Summed<Exponential>{exponential, sum});
+    store(sum, l);
+  });
+}
+
+// sigmoid, relu: a weight is a function of its own score.
+template <class Function>
+HWY_ATTR void weigh_each(const Fold& fold, const Function& function) {
+  const FoldState& state = fold.state;
+  for (int row = 0; row < fold.rows.rows; row += 16) {
+    store(zero(), state.m + row);
+    store(broadcast(1.0f), fold.shrink + row);
+  }
+  weigh_rows(fold, [&](int r, float* scores, int first, int end) HWY_ATTR {
+    float* const l = state.l + 16 * r;
+    F32x16 sum = fold.fresh ? zero() : load(l);
+    each_panel(scores, fold.rows.seen[r], first, end, Summed<Function>{function, sum});
+    store(sum, l);
+  });
+}
+
+// hardmax: the first of the tile's largest scores takes all, if it is larger than those before.
+HWY_ATTR void choose(const Fold& fold) {
+  const FoldState& state = fold.state;
+  const FoldRows& rows = fold.rows;
+  for (int row = 0; row < rows.rows; row += 16) {
+    const int height = rows.rows - row < 16 ? rows.rows - row : 16;
+    alignas(64) float largest[16];
+    row_maxima(rows.scores + row * kTileKeys, height, rows.seen + row, largest);
+    for (int r = row; r < row + height; ++r) {
+      const bool rises = largest[r - row] > (fold.fresh ? kNone : state.m[r]);
+      state.m[r] = rises ? largest[r - row] : fold.fresh ? kNone : state.m[r];
+      fold.shrink[r] = rises ? 0.0f : 1.0f;
+    }
+  }
+  weigh_rows(fold, [&](int r, float* scores, int first, int end) HWY_ATTR {
+    F32x16 doubt = zero();  // NaN in the lanes of NaN scores
+    const bool rises = fold.shrink[r] == 0.0f;
+    int chosen = -1;
+    const KeySpan& seen = rows.seen[r];
+    for (int key = seen.first; rises && chosen < 0; ++key) {
+      if (scores[key] == state.m[r]) chosen = key;
+    }
+    each_panel(scores, seen, first, end, ZeroButNan{doubt});
+    alignas(64) float l[16] = {};
+    if (!rises && !fold.fresh) l[0] = state.l[16 * r];
+    if (rises) {
+      scores[chosen] = 1.0f;
+      const int32_t number = rows.first_key + chosen + 1;
+      std::memcpy(l, &number, sizeof number);
+    }
+    const float doubts = sum_lanes(doubt);
+    if (doubts != doubts || (!fold.fresh && state.l[16 * r] != state.l[16 * r])) {
+      l[0] = kNotANumber;
+    }
+    std::memcpy(state.l + 16 * r, l, sizeof l);
+  });
+}
+
+// A program of p that is linear in it; keys that a row may not use keep p = 0.
+HWY_ATTR void weigh_by_program(const Fold& fold, const uint16_t* allowed) {
+  const FoldRows& rows = fold.rows;
+  const Scoring& program = *rows.weights;
+  ::regard::run_tile_program(*program.program, program.place, rows.scores, program.allowed,
+                             program.scratch);
+  for (int g = 0; g < fold.count; ++g) {
+    const Group& group = fold.groups[g];
+    for (int r = group.row; r < group.row + group.height; ++r) {
+      for (int p = group.first_panel(); p < group.end_panel(); ++p) {
+        uint32_t bits = seen_bits(rows.seen[r], p);
+        if (allowed != nullptr) bits &= allowed[r * kTilePanels + p];
+        float* const at = rows.scores + r * kTileKeys + p * kPanelKeys;
+        store(zero_where(mask_of_bits(~bits & 0xFFFF), load(at)), at);
+      }
     }
   }
 }
@@ -203,7 +271,7 @@ HWY_ATTR void soften(float* scores, int rows, const int32_t* visible, const Grou
 HWY_ATTR void scale_scores(const KeyTile& tile, const Ahead& ahead, const Group* groups, int count,
                            float* scores) {
   for (int g = 0; g < count; ++g) {
-    for (int p = 0; p < panels_of(groups[g].most); ++p) {
+    for (int p = groups[g].first_panel(); p < groups[g].end_panel(); ++p) {
       const F32x16 scale = load(tile.key_scales_of_panel[p]);
       for (int r = groups[g].row; r < groups[g].row + groups[g].height; ++r) {
         float* const s = scores + r * kTileKeys + p * kPanelKeys;
@@ -218,126 +286,101 @@ HWY_ATTR void scale_scores(const KeyTile& tile, const Ahead& ahead, const Group*
   }
 }
 
-// p times the scale of the key's value; p of a key that the row does not see stays 0, whatever lies
-// at its scale.
-HWY_ATTR void scale_weights(const KeyTile& tile, int rows, const int32_t* visible,
-                            const uint16_t* allowed, float* p) {
-  for (int r = 0; r < rows; ++r) {
-    for (int panel = 0; panel < panels_of(visible[r]); ++panel) {
-      const int left = visible[r] - panel * kPanelKeys;
-      uint32_t seen = left < kPanelKeys ? (1u << left) - 1 : 0xFFFFu;
-      if (allowed != nullptr) seen &= allowed[r * kTilePanels + panel];
-      float* const at = p + r * kTileKeys + panel * kPanelKeys;
-      store(mul_where(mask_of_bits(seen), load(at), load(tile.value_scales_of_panel[panel])), at);
-    }
-  }
-}
+constexpr int kMostGroups = (kFoldRows + kMaxTileRows - 1) / kMaxTileRows;
 
-// The tile's values as runs of contiguous rows, as far as the rows to look ahead at are contiguous
-// too.
-template <class T>
-void find_runs(const KeyTile& tile, const KeyTile& next, Run<T>* runs) {
-  const void* places[kTilePanels];
-  const int panels = panels_of(tile.keys);
-  look_ahead(tile.values_of_panel, next.values_of_panel, panels, panels_of(next.keys), places);
-  int count = 0;
-  for (int first = 0; first < tile.keys; first += kPanelKeys) {
-    const T* values = static_cast<const T*>(tile.values_of_panel[first / kPanelKeys]);
-    const T* ahead = static_cast<const T*>(places[first / kPanelKeys]);
-    const int size = tile.keys - first < kPanelKeys ? tile.keys - first : kPanelKeys;
-    Run<T>* const last = runs + count - 1;
-    if (count > 0 && last->values + last->count * tile.value_step == values &&
-        last->ahead + last->count * tile.value_step == ahead) {
-      last->count += size;
-    } else {
-      runs[count++] = {values, ahead, size};
-    }
-  }
-}
-
-// o = o · shrink + p v of one row over the keys that it sees, one by one: where values may be NaN
-// or infinite and a program masks some of them.
-template <class T>
-HWY_ATTR void add_seen_values(const float* p, int visible, const uint16_t* allowed,
-                              const KeyTile& tile, bool fresh, float shrink, int64_t columns,
-                              float* o) {
-  for (int64_t column = 0; column < columns; column += 16) {
-    F32x16 sum = fresh ? zero() : mul(load(o + column), broadcast(shrink));
-    for (int key = 0; key < visible; ++key) {
-      const int panel = key / kPanelKeys, lane = key % kPanelKeys;
-      if ((allowed[panel] >> lane & 1) == 0) continue;
-      const T* const values = static_cast<const T*>(tile.values_of_panel[panel]) +
-                              lane * tile.value_step + column / 16 * tile.column_step;
-      sum = fma(broadcast(p[key]), load(values), sum);
-    }
-    store(sum, o + column);
-  }
-}
-
-template <class T>
-HWY_ATTR void add_values(const float* p, int rows, const int32_t* visible, const Group* groups,
-                         int count, const KeyTile& tile, const Ahead& ahead,
-                         const uint16_t* allowed, bool fresh, const float* shrink,
-                         const FoldState& state) {
-  if (allowed != nullptr && tile.special != 0) {
-    for (int r = 0; r < rows; ++r) {
-      add_seen_values<T>(p + r * kTileKeys, visible[r], allowed + r * kTilePanels, tile, fresh,
-                         shrink[r], state.columns, state.o + r * state.columns);
-    }
-    return;
-  }
-  constexpr int kTallest =
-      sizeof(T) == sizeof(float) || kMaxTileRows < kStageFrom ? kMaxTileRows : kStageFrom - 1;
-  const int columns = static_cast<int>(state.columns / 16);
-  const bool few = rows < kStageFrom;
-  Run<T> runs[kTilePanels];
-  find_runs(tile, few && ahead.tile != nullptr ? *ahead.tile : tile, runs);
-  // Columns outside, row groups inside: with many rows a pair of columns stays in the first cache.
-  const int step = rows <= kMaxTileRows ? columns : kTileBudget / kMaxTileRows;
-  for (int column = 0; column < columns; column += step) {
-    const int width = columns - column < step ? columns - column : step;
+// Scores of all groups, those that a program masks at -inf. Returns what is allowed: null, or bits
+// of keys, [rows][8].
+HWY_ATTR const uint16_t* score(const FoldRows& rows, const Group* groups, int count,
+                               const KeyTile& tile, const Ahead& ahead) {
+  if (rows.additive != nullptr) {
+    int first = kTilePanels, end = 0;
     for (int g = 0; g < count; ++g) {
-      const Group& group = groups[g];
-      // Rows that see fewer keys multiply the others by p = 0, which a NaN or infinity would spoil:
-      // then each row walks its own keys only.
-      const unsigned beyond = (1u << panels_of(group.most)) - (1u << (group.least / kPanelKeys));
-      const bool together = group.most == group.least || (tile.special & beyond) == 0;
-      for (int r = group.row; r < group.row + group.height; r += together ? group.height : 1) {
-        with_rows<kTallest>(
-            together ? group.height : 1, width,
-            ValueWork<T>{p + r * kTileKeys, runs, together ? group.most : visible[r],
-                         tile.value_step, tile.column_step, fresh, shrink + r,
-                         state.o + r * state.columns, state.columns, column});
-      }
+      first = groups[g].first_panel() < first ? groups[g].first_panel() : first;
+      end = groups[g].end_panel() > end ? groups[g].end_panel() : end;
     }
+    ::regard::score_additive(rows.q, rows.dim, rows.rows, rows.additive, rows.additive_scale, tile,
+                             first, end, rows.scores);
+  } else {
+    with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
+      score_rows<decltype(t)>(rows.q, rows.dim, rows.rows, groups, count, tile, ahead, rows.scores);
+    });
   }
+  if (tile.scaled_keys && rows.additive == nullptr) {
+    scale_scores(tile, ahead, groups, count, rows.scores);
+  }
+  if (rows.scoring == nullptr) return nullptr;
+  const Scoring& scoring = *rows.scoring;
+  ::regard::run_tile_program(*scoring.program, scoring.place, rows.scores, scoring.allowed,
+                             scoring.scratch);
+  if (scoring.program->mask < 0) return nullptr;
+  mask_scores(scoring.allowed, rows.rows, rows.seen, rows.scores);
+  return scoring.allowed;
+}
+
+HWY_ATTR void add_values_of(const FoldRows& rows, const Group* groups, int count,
+                            const KeyTile& tile, const Ahead& ahead, const uint16_t* allowed,
+                            bool fresh, const float* shrink, const FoldState& state) {
+  if (tile.scaled_values) scale_weights(tile, rows.rows, rows.seen, allowed, rows.scores);
+  with_dtype(tile.v_dtype, [&](auto t) HWY_ATTR {
+    add_values<decltype(t)>(rows.scores, rows.rows, rows.seen, groups, count, tile, ahead, allowed,
+                            fresh, shrink, state);
+  });
 }
 
 }  // namespace
 
-HWY_ATTR void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible,
-                        const KeyTile& tile, const Ahead& ahead, const Scoring* scoring, bool fresh,
-                        const FoldState& state, float* scores) {
-  alignas(64) float shrink[kFoldRows], used[kFoldRows];
-  Group groups[(kFoldRows + kMaxTileRows - 1) / kMaxTileRows];
-  const int count = group_rows(rows, visible, groups);
-  with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
-    score_rows<decltype(t)>(q, dim, rows, groups, count, tile, ahead, scores);
-  });
-  if (tile.scaled_keys) scale_scores(tile, ahead, groups, count, scores);
-  if (scoring != nullptr) score_by_program(*scoring, rows, visible, scores);
-  soften(scores, rows, visible, groups, count, ahead, fresh, state, shrink, used);
-  if (tile.scaled_values) {
-    scale_weights(tile, rows, visible, scoring != nullptr ? scoring->allowed : nullptr, scores);
+HWY_ATTR void fold_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& ahead, bool fresh,
+                        const FoldState& state) {
+  alignas(64) float shrink[kFoldRows];
+  Group groups[kMostGroups];
+  const int count = group_rows(rows.rows, rows.seen, groups);
+  const uint16_t* const allowed = score(rows, groups, count, tile, ahead);
+  const Fold fold{rows, groups, count, ahead, fresh, state, shrink};
+  switch (rows.weighing) {
+    case Weighing::softmax:
+      soften(fold);
+      break;
+    case Weighing::sigmoid:
+      weigh_each(fold, Sigmoid());
+      break;
+    case Weighing::relu:
+      weigh_each(fold, Positive());
+      break;
+    case Weighing::hardmax:
+      choose(fold);
+      break;
   }
-  with_dtype(tile.v_dtype, [&](auto t) HWY_ATTR {
-    add_values<decltype(t)>(scores, rows, visible, groups, count, tile, ahead,
-                            scoring != nullptr ? scoring->allowed : nullptr, fresh, shrink, state);
-  });
+  if (rows.weights != nullptr) weigh_by_program(fold, allowed);
+  add_values_of(rows, groups, count, tile, ahead, allowed, fresh, shrink, state);
+}
+
+HWY_ATTR void score_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& ahead) {
+  Group groups[kMostGroups];
+  const int count = group_rows(rows.rows, rows.seen, groups);
+  score(rows, groups, count, tile, ahead);
+  for (int r = 0; r < rows.rows; ++r) {
+    for (int p = 0; p < kTilePanels; ++p) {
+      const uint32_t bits = seen_bits(rows.seen[r], p);
+      if (bits == 0xFFFF) continue;
+      float* const at = rows.scores + r * kTileKeys + p * kPanelKeys;
+      store(select(mask_of_bits(bits), load(at), broadcast(kNone)), at);
+    }
+  }
+}
+
+HWY_ATTR void add_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& ahead, bool fresh,
+                       const FoldState& state) {
+  alignas(64) float shrink[kFoldRows];
+  for (int row = 0; row < kFoldRows; row += 16) store(broadcast(1.0f), shrink + row);
+  Group groups[kMostGroups];
+  const int count = group_rows(rows.rows, rows.seen, groups);
+  const bool masks = rows.scoring != nullptr && rows.scoring->program->mask >= 0;
+  add_values_of(rows, groups, count, tile, ahead, masks ? rows.scoring->allowed : nullptr, fresh,
+                shrink, state);
 }
 
 HWY_ATTR void score_row(const float* q, int64_t dim, const KeyTile& tile, float* out) {
-  const Group whole{0, 1, tile.keys, tile.keys};
+  const Group whole{0, 1, 0, tile.keys, 0, tile.keys};
   with_dtype(tile.k_dtype, [&](auto t) HWY_ATTR {
     score_rows<decltype(t)>(q, dim, 1, &whole, 1, tile, {}, out);
   });
@@ -350,10 +393,18 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace regard {
 
-void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible, const KeyTile& tile,
-               const Ahead& ahead, const Scoring* scoring, bool fresh, const FoldState& state,
-               float* scores) noexcept {
-  REGARD_DISPATCH(fold_tile)(q, dim, rows, visible, tile, ahead, scoring, fresh, state, scores);
+void fold_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& ahead, bool fresh,
+               const FoldState& state) noexcept {
+  REGARD_DISPATCH(fold_tile)(rows, tile, ahead, fresh, state);
+}
+
+void score_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& ahead) noexcept {
+  REGARD_DISPATCH(score_tile)(rows, tile, ahead);
+}
+
+void add_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& ahead, bool fresh,
+              const FoldState& state) noexcept {
+  REGARD_DISPATCH(add_tile)(rows, tile, ahead, fresh, state);
 }
 
 void score_row(const float* q, int64_t dim, const KeyTile& tile, float* out) noexcept {

@@ -1,5 +1,6 @@
 // Attention on tiles: a block of query rows folds one tile of 128 keys after another into an
-// online softmax state. Numbers in, numbers out; which rows, keys and pages is the operator's work.
+// online state (of softmax, or a simpler normaliser). Numbers in, numbers out; which rows, keys and
+// pages is the operator's work.
 //
 //   q  the scaled queries, packed             s  scores, then p = exp(s - m), [rows, 128]
 //   m  the largest score so far               l  Σ p, in 16 partial sums (lane = key mod 16)
@@ -41,6 +42,11 @@ struct KeyTile {
   uint8_t special = 0;  // bit p: panel p may hold a value (or its scale) that is NaN or infinite
 };
 
+// The keys first .. end - 1 of a tile that a row may use; first = end = 0 where it may use none.
+struct KeySpan {
+  int32_t first = 0, end = 0;
+};
+
 // What a fold asks memory for while it computes, so that nobody waits for it later.
 struct Ahead {
   const KeyTile* tile = nullptr;  // the next one; null: none
@@ -61,14 +67,40 @@ struct FoldState {
 // Empties the state of rows rows.
 void clear_state(const FoldState& state, int rows) noexcept;
 
-// Folds one tile into the state; scoring: null, or what changes the scores and masks keys among the
-// visible ones; fresh: into an empty state, whatever the memory holds.
-// q: pack_queries' rows. visible[r]: row r may use the tile's keys 0 .. visible[r] - 1. scores:
-// scratch of rows * 128 + 512 numbers. rows <= kFoldRows, and rows < kStageFrom unless the tile is
-// a staged one.
-void fold_tile(const float* q, int64_t dim, int rows, const int32_t* visible, const KeyTile& tile,
-               const Ahead& ahead, const Scoring* scoring, bool fresh, const FoldState& state,
-               float* scores) noexcept;
+// How a fold makes weights of scores.
+//   softmax  p = exp(s - m), l = Σ p       sigmoid  p = σ(s), l = Σ p, out is not divided by it
+//   relu     p = max(s, 0), l = Σ p        hardmax  p = 1 for the first of the largest so far,
+// whose o and m replace the state's; l is then 1 + that key, as an integer's bits, and NaN after a
+// NaN. sigmoid and relu keep m = 0.
+enum class Weighing : uint8_t { softmax, sigmoid, relu, hardmax };
+
+// A block of rows and what becomes of its scores.
+struct FoldRows {
+  const float* q = nullptr;  // pack_queries' rows
+  int64_t dim = 0;
+  int rows = 0;                   // 1 .. kFoldRows, and below kStageFrom unless tiles are staged
+  const KeySpan* seen = nullptr;  // [rows]
+  Weighing weighing = Weighing::softmax;
+  const Scoring* scoring = nullptr;  // null, or what changes the scores and masks seen keys
+  const Scoring* weights = nullptr;  // null, or a program of p, linear in it; l does without it
+  // Null, or additive similarity in place of the product, q packed as it is: v of each row [dim].
+  const float* const* additive = nullptr;
+  float additive_scale = 1;
+  int32_t first_key = 0;    // of the tile, in its sequence: hardmax
+  float* scores = nullptr;  // scratch: rows * 128 + 512 numbers
+};
+
+// Folds one tile into the state; fresh: into an empty state, whatever the memory holds.
+void fold_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& ahead, bool fresh,
+               const FoldState& state) noexcept;
+
+// The two halves of it, for weights that depend on all scores of a row (weights.h).
+// scores [rows][128]: -inf for every key that the row may not use, up to the 128th.
+void score_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& ahead) noexcept;
+// o = o + p v (fresh: p v) with p = rows.scores, and 0 for every key that the row may not use.
+// rows.scoring: as in score_tile, its allowed keys still there.
+void add_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& ahead, bool fresh,
+              const FoldState& state) noexcept;
 
 // Asks for a whole tile at once: the first one, which no other goes before.
 void prefetch_tile(const KeyTile& tile, int64_t dim, int64_t columns) noexcept;
@@ -83,14 +115,27 @@ struct RowState {
 
 // into = into ⊕ chunk, the later keys on the right. first: into is empty, and becomes the chunk,
 // whose o may already lie there.
-void merge_chunk(const FoldState& chunk, int rows, bool first, const RowState& into) noexcept;
+void merge_chunk(Weighing weighing, const FoldState& chunk, int rows, bool first,
+                 const RowState& into) noexcept;
 // The same for a stored chunk: a split-key worker's result.
-void merge_state(const RowState& chunk, int rows, bool first, const RowState& into) noexcept;
+void merge_state(Weighing weighing, const RowState& chunk, int rows, bool first,
+                 const RowState& into) noexcept;
 
-// out = o / l, zeros where l = 0; lse = m + log l, -inf where l = 0. out_of_row[r]: [dim_v]
-// numbers, out_step apart. lse_of_row may be null.
-void finish_rows(const RowState& state, int rows, int64_t dim_v, float* const* out_of_row,
-                 int64_t out_step, float* const* lse_of_row) noexcept;
+// Where finished rows go. Arrays of [rows]; all but out_of_row may be null.
+struct FinishedRows {
+  DType dtype = DType::f32;           // of out: f32, f16 or bf16, rounded once to nearest even
+  void* const* out_of_row = nullptr;  // [dim_v] numbers, out_step apart
+  int64_t out_step = 1;
+  int64_t dim_v = 0;
+  float* const* lse_of_row = nullptr;  // m + log l without the sink, -inf where l = 0
+  const float* sinks = nullptr;        // a key of that score that gives nothing: softmax
+  // What a weight is made of again, exp(s - m) / l: with the sink, hardmax's l as it is.
+  float* m = nullptr;
+  float* l = nullptr;
+};
+// out = o / l, zeros where l = 0.
+void finish_rows(Weighing weighing, const RowState& state, int rows,
+                 const FinishedRows& to) noexcept;
 
 // Scores of one packed row against the tile's keys: the same chain as fold_tile's. out [128].
 void score_row(const float* q, int64_t dim, const KeyTile& tile, float* out) noexcept;
@@ -103,6 +148,15 @@ void weigh_row(const float* scores, int64_t n, float m, float l, float* weights)
 // panels: [8][dim][16]. Only the tile's own keys are touched.
 KeyTile stage_tile(const KeyTile& tile, int64_t dim, int64_t columns, float* panels,
                    float* values) noexcept;
+
+// Up to 16 keys of an array of f32, f16 or bf16 into an f32 panel [dim][16]; lanes behind them are
+// not touched. Steps count elements.
+void widen_keys(const void* rows, DType dtype, int64_t key_step, int64_t dim_step, int64_t dim,
+                int count, float* panel) noexcept;
+// Value rows of such an array into f32 rows of `columns`; numbers up to columns become 0. Returns
+// whether all are finite.
+bool widen_values(const void* rows, DType dtype, int64_t key_step, int64_t dim_step, int64_t dim_v,
+                  int64_t columns, int count, float* out) noexcept;
 
 // Up to 16 keys into a transposed panel: panel[d * 16 + lane] = rows[key][d], lane = first_lane +
 // key, each rounded once to the panel's dtype.
@@ -117,5 +171,8 @@ bool pack_values(const float* row, int64_t step, int64_t dim_v, int64_t columns,
 // kPackedRows, times dim.
 void pack_queries(const float* const* rows, int64_t step, int count, int64_t dim, float scale,
                   float* out) noexcept;
+// The same of rows of f32, f16 or bf16.
+void pack_rows(const void* const* rows, DType dtype, int64_t step, int count, int64_t dim,
+               float scale, float* out) noexcept;
 
 }  // namespace regard

@@ -37,20 +37,33 @@ HWY_ATTR void with_rows(int rows, int columns, const Work& work) {
   }
 }
 
-// A group of rows that go through the tile together, and how many keys they see.
+// A group of rows that go through the tile together: the keys first .. end - 1 that any of them
+// sees, none where first = end, and the keys all_first .. all_end - 1 that all of them see.
 struct Group {
   int row, height;
-  int most, least;
+  int first, end;
+  int all_first, all_end;
+
+  int first_panel() const { return first / kPanelKeys; }
+  int end_panel() const { return (end + kPanelKeys - 1) / kPanelKeys; }
+  bool alike() const { return first == all_first && end == all_end; }
 };
-static HWY_MAYBE_UNUSED int group_rows(int rows, const int32_t* visible, Group* groups) {
+static HWY_MAYBE_UNUSED int group_rows(int rows, const KeySpan* seen, Group* groups) {
   int count = 0;
   for (int row = 0; row < rows; row += kMaxTileRows) {
     Group& group = groups[count++];
-    group = {row, rows - row < kMaxTileRows ? rows - row : kMaxTileRows, 0, kTileKeys};
+    group = {row,      rows - row < kMaxTileRows ? rows - row : kMaxTileRows, kTileKeys, 0, 0,
+             kTileKeys};
     for (int r = row; r < row + group.height; ++r) {
-      group.most = visible[r] > group.most ? visible[r] : group.most;
-      group.least = visible[r] < group.least ? visible[r] : group.least;
+      const KeySpan& span = seen[r];
+      group.all_first = span.first > group.all_first ? span.first : group.all_first;
+      group.all_end = span.end < group.all_end ? span.end : group.all_end;
+      if (span.first == span.end) continue;
+      group.first = span.first < group.first ? span.first : group.first;
+      group.end = span.end > group.end ? span.end : group.end;
     }
+    if (group.end == 0) group.first = 0;
+    if (group.all_end <= group.all_first) group.all_first = group.all_end = 0;
   }
   return count;
 }
@@ -104,11 +117,12 @@ HWY_ATTR void score_rows(const float* q, int64_t dim, int rows, const Group* gro
     look_ahead(tile.keys_of_panel, next.keys_of_panel, panels_of(tile.keys), panels_of(next.keys),
                places);
     for (int g = 0; g < count; ++g) {
+      const int first = groups[g].first_panel();
       with_rows<(kMaxTileRows < kStageFrom ? kMaxTileRows : kStageFrom - 1)>(
-          groups[g].height, panels_of(groups[g].most),
-          ScoreWork<T, true>{q + groups[g].row * dim, dim, tile.keys_of_panel,
-                             scores + groups[g].row * kTileKeys, places,
-                             kPanelKeys * static_cast<int64_t>(sizeof(T))});
+          groups[g].height, groups[g].end_panel() - first,
+          ScoreWork<T, true>{q + groups[g].row * dim, dim, tile.keys_of_panel + first,
+                             scores + groups[g].row * kTileKeys + first * kPanelKeys,
+                             places + first, kPanelKeys * static_cast<int64_t>(sizeof(T))});
     }
     return;
   }
@@ -126,8 +140,8 @@ HWY_ATTR void score_rows(const float* q, int64_t dim, int rows, const Group* gro
     for (int panel = 0; panel < panels; panel += kStep) {
       for (int g = 0; g < count; ++g, ++slot) {
         const Group& group = groups[g];
-        const int needed = panels_of(group.most) - panel;
-        if (needed <= 0) continue;
+        const int needed = group.end_panel() - panel;
+        if (needed <= 0 || group.first_panel() >= panel + kStep) continue;
         const float* const rows_of_q = q + group.row * dim;
         const void* const* const keys = tile.keys_of_panel + panel;
         float* const out = scores + group.row * kTileKeys + panel * kPanelKeys;

@@ -16,8 +16,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {
 
-HWY_ATTR void merge_rows(const float* m, const float* l, bool lanes, const float* o,
-                         int64_t columns, int rows, bool first, const RowState& into) {
+HWY_ATTR void merge_rows(Weighing weighing, const float* m, const float* l, bool lanes,
+                         const float* o, int64_t columns, int rows, bool first,
+                         const RowState& into) {
   for (int row = 0; row < rows; row += 16) {
     const int count = rows - row < 16 ? rows - row : 16;
     alignas(64) float sums[16] = {}, keep[16], take[16];
@@ -36,7 +37,12 @@ HWY_ATTR void merge_rows(const float* m, const float* l, bool lanes, const float
     const F32x16 old_m = load_first(into.m + row, count), new_m = load_first(m + row, count);
     const F32x16 now = max(old_m, new_m);
     const F32x16 base = select(equal(now, broadcast(kNone)), zero(), now);
-    const F32x16 a = exp_nonpositive(sub(old_m, base)), b = exp_nonpositive(sub(new_m, base));
+    F32x16 a = exp_nonpositive(sub(old_m, base)), b = exp_nonpositive(sub(new_m, base));
+    if (weighing == Weighing::hardmax) {  // the larger takes all, the earlier of equals
+      const Mask16 rises = less(old_m, new_m);
+      a = select(rises, zero(), broadcast(1.0f));
+      b = select(rises, broadcast(1.0f), zero());
+    }
     store(a, keep);
     store(b, take);
     const F32x16 total = fma(load(sums), b, mul(load_first(into.l + row, count), a));
@@ -53,31 +59,59 @@ HWY_ATTR void merge_rows(const float* m, const float* l, bool lanes, const float
   }
 }
 
-HWY_ATTR void finish_rows(const RowState& state, int rows, int64_t dim_v, float* const* out_of_row,
-                          int64_t out_step, float* const* lse_of_row) {
+// count numbers to an array of T, rounded once.
+template <class T>
+HWY_INLINE HWY_ATTR void store_strided(const F32x16& x, T* to, int64_t step, int count) {
+  if (step == 1 && count == 16) return store(x, to);
+  alignas(64) T lanes[16];
+  store(x, lanes);
+  for (int i = 0; i < count; ++i) to[i * step] = lanes[i];
+}
+
+HWY_ATTR void finish_rows(Weighing weighing, const RowState& state, int rows,
+                          const FinishedRows& to) {
   for (int row = 0; row < rows; row += 16) {
     const int count = rows - row < 16 ? rows - row : 16;
-    alignas(64) float inverse[16], lse[16];
-    const F32x16 l = load_first(state.l + row, count), m = load_first(state.m + row, count);
+    alignas(64) float factors[16], lse[16];
+    F32x16 l = load_first(state.l + row, count), m = load_first(state.m + row, count);
     const Mask16 empty = equal(l, zero());
-    store(zero_where(empty, div(broadcast(1.0f), l)), inverse);
-    store(select(empty, broadcast(kNone), add(add(m, log(l)), zero())), lse);
+    const F32x16 one = broadcast(1.0f);
+    F32x16 factor = div(one, l);
+    if (to.lse_of_row != nullptr) {
+      store(select(empty, broadcast(kNone), add(add(m, log(l)), zero())), lse);
+    }
+    if (weighing == Weighing::softmax && to.sinks != nullptr) {
+      const F32x16 sink = load_first(to.sinks + row, count);
+      const F32x16 now = select(less(m, sink), sink, m);
+      // A difference of equals is 0, of infinities too.
+      const F32x16 shrink =
+          select(equal(m, now), one, exp_nonpositive(select(equal(m, now), zero(), sub(m, now))));
+      const F32x16 taken = select(equal(sink, now), one, exp_nonpositive(sub(sink, now)));
+      l = add(mul(l, shrink), taken);
+      m = now;
+      factor = div(shrink, l);
+    } else if (weighing == Weighing::sigmoid || weighing == Weighing::hardmax) {
+      factor = select(equal(l, l), one, l);  // NaN where l is
+    }
+    store(factor, factors);
+    if (to.m != nullptr) store_first(m, to.m + row, count);
+    if (to.l != nullptr) store_first(select(empty, zero(), l), to.l + row, count);
     for (int r = 0; r < count; ++r) {
-      const F32x16 factor = broadcast(inverse[r]);
+      if (to.lse_of_row != nullptr) *to.lse_of_row[row + r] = lse[r];
+      const bool none = state.l[row + r] == 0.0f;
+      const F32x16 by = broadcast(factors[r]);
       const float* const o = state.o + (row + r) * state.columns;
-      float* const out = out_of_row[row + r];
-      for (int64_t c = 0; c < dim_v; c += 16) {
-        const F32x16 value = add(mul(load(o + c), factor), zero());
-        const int width = dim_v - c < 16 ? static_cast<int>(dim_v - c) : 16;
-        if (out_step == 1 && width == 16) {
-          store(value, out + c);
-        } else {
-          alignas(64) float lanes[16];
-          store(value, lanes);
-          for (int i = 0; i < width; ++i) out[(c + i) * out_step] = lanes[i];
+      with_dtype(to.dtype, [&](auto t) HWY_ATTR {
+        using T = decltype(t);
+        if constexpr (sizeof(T) > 1) {  // never i8
+          T* const out = static_cast<T*>(to.out_of_row[row + r]);
+          for (int64_t c = 0; c < to.dim_v; c += 16) {
+            const F32x16 value = none ? zero() : add(mul(load(o + c), by), zero());
+            const int width = to.dim_v - c < 16 ? static_cast<int>(to.dim_v - c) : 16;
+            store_strided(value, out + c * to.out_step, to.out_step, width);
+          }
         }
-      }
-      if (lse_of_row != nullptr) *lse_of_row[row + r] = lse[r];
+      });
     }
   }
 }
@@ -110,6 +144,56 @@ HWY_ATTR void gather_columns(const void* from, DType dtype, int64_t step, int ke
       }
     }
   });
+}
+
+// Sixteen numbers of a caller's array, the first count of them read.
+template <class T>
+HWY_INLINE HWY_ATTR F32x16 load_strided(const T* from, int64_t step, int count) {
+  if (step == 1 && count == 16) return load(from);
+  alignas(64) T lanes[16] = {};
+  for (int i = 0; i < count; ++i) lanes[i] = from[i * step];
+  return load(lanes);
+}
+
+HWY_ATTR void widen_keys(const void* rows, DType dtype, int64_t key_step, int64_t dim_step,
+                         int64_t dim, int count, float* panel) {
+  with_dtype(dtype, [&](auto t) HWY_ATTR {
+    const auto* const first = static_cast<const decltype(t)*>(rows);
+    alignas(64) float block[16 * 16];
+    for (int64_t d = 0; d < dim; d += 16) {
+      const int width = dim - d < 16 ? static_cast<int>(dim - d) : 16;
+      if (count == kPanelKeys && width == 16) {
+        for (int key = 0; key < kPanelKeys; ++key) {
+          store(load_strided(first + key * key_step + d * dim_step, dim_step, 16),
+                block + 16 * key);
+        }
+        transpose16(block, 16, panel + d * kPanelKeys, kPanelKeys);
+        continue;
+      }
+      for (int key = 0; key < count; ++key) {
+        alignas(64) float lanes[16];
+        store(load_strided(first + key * key_step + d * dim_step, dim_step, width), lanes);
+        for (int i = 0; i < width; ++i) panel[(d + i) * kPanelKeys + key] = lanes[i];
+      }
+    }
+  });
+}
+
+HWY_ATTR bool widen_values(const void* rows, DType dtype, int64_t key_step, int64_t dim_step,
+                           int64_t dim_v, int64_t columns, int count, float* out) {
+  F32x16 seen = zero();
+  with_dtype(dtype, [&](auto t) HWY_ATTR {
+    const auto* row = static_cast<const decltype(t)*>(rows);
+    for (int key = 0; key < count; ++key, row += key_step, out += columns) {
+      for (int64_t c = 0; c < columns; c += 16) {
+        const int width = dim_v - c < 16 ? static_cast<int>(dim_v > c ? dim_v - c : 0) : 16;
+        const F32x16 x = load_strided(row + c * dim_step, dim_step, width);
+        store(x, out + c);
+        seen = fma(x, zero(), seen);  // 0 · x is NaN exactly where x is not finite
+      }
+    }
+  });
+  return sum_lanes(seen) == 0.0f;
 }
 
 HWY_ATTR void pack_keys(const float* rows, int64_t key_step, int64_t dim_step, int64_t dim,
@@ -173,30 +257,33 @@ HWY_ATTR bool pack_values(const float* row, int64_t step, int64_t dim_v, int64_t
   return sum_lanes(seen) == 0.0f;
 }
 
-HWY_ATTR void pack_queries(const float* const* rows, int64_t step, int count, int64_t dim,
-                           float scale, float* out) {
+HWY_ATTR void pack_rows(const void* const* rows, DType dtype, int64_t step, int count, int64_t dim,
+                        float scale, float* out) {
   const F32x16 factor = broadcast(scale);
-  for (int row = 0; row < count; row += kMaxTileRows, out += kMaxTileRows * dim) {
-    const int height = count - row < kMaxTileRows ? count - row : kMaxTileRows;
-    int64_t d = 0;
-    if (height == kMaxTileRows && step == 1) {
-      alignas(64) float block[16 * 16] = {}, turned[16 * 16];
-      for (; d + 16 <= dim; d += 16) {
+  with_dtype(dtype, [&](auto t) HWY_ATTR {
+    using T = decltype(t);
+    alignas(64) float block[16 * 16] = {}, turned[16 * 16];
+    for (int row = 0; row < count; row += kMaxTileRows, out += kMaxTileRows * dim) {
+      const int height = count - row < kMaxTileRows ? count - row : kMaxTileRows;
+      for (int64_t d = 0; d < dim; d += 16) {
+        const int width = dim - d < 16 ? static_cast<int>(dim - d) : 16;
         for (int r = 0; r < height; ++r) {
-          store(mul(load(rows[row + r] + d), factor), block + 16 * r);
+          const T* const from = static_cast<const T*>(rows[row + r]) + d * step;
+          store(mul(load_strided(from, step, width), factor), block + 16 * r);
+        }
+        if (height <= 2) {
+          for (int r = 0; r < height; ++r) {
+            for (int i = 0; i < width; ++i) out[(d + i) * kMaxTileRows + r] = block[16 * r + i];
+          }
+          continue;
         }
         transpose16(block, 16, turned, 16);
-        for (int i = 0; i < 16; ++i) {
+        for (int i = 0; i < width; ++i) {
           store_first(load(turned + 16 * i), out + (d + i) * kMaxTileRows, height);
         }
       }
     }
-    for (; d < dim; ++d) {
-      for (int r = 0; r < height; ++r) {
-        out[d * kMaxTileRows + r] = rows[row + r][d * step] * scale;
-      }
-    }
-  }
+  });
 }
 
 }  // namespace regard::HWY_NAMESPACE
@@ -225,17 +312,21 @@ void prefetch_tile(const KeyTile& tile, int64_t dim, int64_t columns) noexcept {
   }
 }
 
-void merge_chunk(const FoldState& chunk, int rows, bool first, const RowState& into) noexcept {
-  REGARD_DISPATCH(merge_rows)(chunk.m, chunk.l, true, chunk.o, chunk.columns, rows, first, into);
+void merge_chunk(Weighing weighing, const FoldState& chunk, int rows, bool first,
+                 const RowState& into) noexcept {
+  REGARD_DISPATCH(merge_rows)
+  (weighing, chunk.m, chunk.l, true, chunk.o, chunk.columns, rows, first, into);
 }
 
-void merge_state(const RowState& chunk, int rows, bool first, const RowState& into) noexcept {
-  REGARD_DISPATCH(merge_rows)(chunk.m, chunk.l, false, chunk.o, chunk.columns, rows, first, into);
+void merge_state(Weighing weighing, const RowState& chunk, int rows, bool first,
+                 const RowState& into) noexcept {
+  REGARD_DISPATCH(merge_rows)
+  (weighing, chunk.m, chunk.l, false, chunk.o, chunk.columns, rows, first, into);
 }
 
-void finish_rows(const RowState& state, int rows, int64_t dim_v, float* const* out_of_row,
-                 int64_t out_step, float* const* lse_of_row) noexcept {
-  REGARD_DISPATCH(finish_rows)(state, rows, dim_v, out_of_row, out_step, lse_of_row);
+void finish_rows(Weighing weighing, const RowState& state, int rows,
+                 const FinishedRows& to) noexcept {
+  REGARD_DISPATCH(finish_rows)(weighing, state, rows, to);
 }
 
 void weigh_row(const float* scores, int64_t n, float m, float l, float* weights) noexcept {
@@ -277,9 +368,24 @@ bool pack_values(const float* row, int64_t step, int64_t dim_v, int64_t columns,
   return REGARD_DISPATCH(pack_values)(row, step, dim_v, columns, dtype, out);
 }
 
+void widen_keys(const void* rows, DType dtype, int64_t key_step, int64_t dim_step, int64_t dim,
+                int count, float* panel) noexcept {
+  REGARD_DISPATCH(widen_keys)(rows, dtype, key_step, dim_step, dim, count, panel);
+}
+
+bool widen_values(const void* rows, DType dtype, int64_t key_step, int64_t dim_step, int64_t dim_v,
+                  int64_t columns, int count, float* out) noexcept {
+  return REGARD_DISPATCH(widen_values)(rows, dtype, key_step, dim_step, dim_v, columns, count, out);
+}
+
+void pack_rows(const void* const* rows, DType dtype, int64_t step, int count, int64_t dim,
+               float scale, float* out) noexcept {
+  REGARD_DISPATCH(pack_rows)(rows, dtype, step, count, dim, scale, out);
+}
+
 void pack_queries(const float* const* rows, int64_t step, int count, int64_t dim, float scale,
                   float* out) noexcept {
-  REGARD_DISPATCH(pack_queries)(rows, step, count, dim, scale, out);
+  pack_rows(reinterpret_cast<const void* const*>(rows), DType::f32, step, count, dim, scale, out);
 }
 
 }  // namespace regard

@@ -1,8 +1,9 @@
-#include "attention/recipe.h"
+#include "plan/recipe.h"
 
 #include <cmath>
 
 #include "base/check.h"
+#include "program/linear.h"
 
 namespace regard {
 namespace {
@@ -99,11 +100,16 @@ Recipe make_recipe(const AttentionOptions& options, int64_t heads, int64_t dim, 
   recipe.mask = std::move(split.rest);
   recipe.score = options.score;
   const Normaliser& normaliser = options.normaliser;
+  const auto score = [&] { return recipe.score.empty() ? program::score() : recipe.score; };
   if (normaliser.kind == Normaliser::Kind::sigmoid && normaliser.bias != 0) {
-    recipe.score = (recipe.score.empty() ? program::score() : recipe.score) + normaliser.bias;
+    recipe.score = score() + normaliser.bias;
+  }
+  if (normaliser.kind == Normaliser::Kind::gumbel) {
+    recipe.score = score() + program::gumbel_noise(normaliser.seed);
+    if (normaliser.temperature != 1) recipe.score = recipe.score / normaliser.temperature;
   }
   recipe.weight = options.weight;
-  recipe.weight_is_linear = options.weight.empty();
+  recipe.weight_is_linear = options.weight.empty() || program::is_linear_weight(options.weight);
   return recipe;
 }
 

@@ -1,5 +1,5 @@
 // What options ask for, taken apart: defaults, the split of the mask, refusals.
-#include "attention/recipe.h"
+#include "plan/recipe.h"
 
 #include <gtest/gtest.h>
 

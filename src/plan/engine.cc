@@ -1,0 +1,178 @@
+#include "plan/engine.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "plan/explain.h"
+#include "plan/fold_task.h"
+#include "simd/target.h"
+
+namespace regard {
+namespace {
+
+// What the one pass makes of scores; the kinds of two passes are not among them.
+Weighing weighing_of(const Normaliser& normaliser) {
+  using Kind = Normaliser::Kind;
+  switch (normaliser.kind) {
+    case Kind::sigmoid:
+      return Weighing::sigmoid;
+    case Kind::relu:
+      return Weighing::relu;
+    case Kind::hardmax:
+      return Weighing::hardmax;
+    case Kind::gumbel:
+      return normaliser.sample == Normaliser::Sample::soft ? Weighing::softmax : Weighing::hardmax;
+    default:
+      return Weighing::softmax;
+  }
+}
+
+}  // namespace
+
+Engine::Engine(const AttentionShape& shape, std::span<const Segment> segments,
+               const AttentionOptions& options, int threads, const Wanted& wanted) {
+  active_target();  // an unknown REGARD_TARGET is refused here; inside a kernel nothing may throw
+  require(shape.kv_heads > 0 && shape.heads > 0 && shape.heads % shape.kv_heads == 0,
+          "attention: heads ({}) is not a positive multiple of kv_heads ({})", shape.heads,
+          shape.kv_heads);
+  require(shape.dim > 0 && shape.dim <= 1024 && shape.dim_v > 0 && shape.dim_v <= 1024,
+          "attention: dim ({}) and dim_v ({}) must be in 1 .. 1024", shape.dim, shape.dim_v);
+  Setting& setting = setting_;
+  setting.shape = shape;
+  if (setting.shape.dim_k < 0) setting.shape.dim_k = shape.dim;
+  const int64_t dim_k = setting.shape.dim_k;
+  setting.recipe = make_recipe(options, shape.heads, shape.dim, dim_k);
+  setting.threads = threads;
+  setting.group = shape.heads / shape.kv_heads;
+  setting.columns = round_up(shape.dim_v, 16);
+  setting.additive = options.similarity.kind == Similarity::Kind::additive;
+  setting.map = {setting.additive ? Similarity::Kind::dot : options.similarity.kind, shape.dim,
+                 dim_k, setting.recipe.scale};
+  using Kind = Normaliser::Kind;
+  const Kind kind = options.normaliser.kind;
+  setting.weighing = weighing_of(options.normaliser);
+  setting.two_passes =
+      kind == Kind::sparsemax || kind == Kind::entmax15 || !setting.recipe.weight_is_linear;
+  require(!setting.two_passes, "attention: two passes are not built yet");
+  require(!wanted.by_products, "attention: by-products are not built yet");
+  setting.by_products = wanted.by_products;
+  if (options.normaliser.sinks) setting.sinks.resize(static_cast<std::size_t>(shape.heads));
+  setting.programs = Programs(setting.recipe);
+  replan(segments);
+}
+
+void Engine::replan(std::span<const Segment> segments) {
+  Setting& setting = setting_;
+  constexpr int64_t kMostKeys = int64_t{1} << 30;  // so that positions fit 32 bits
+  int64_t rows = 0, slabs = 1;
+  for (const Segment& segment : segments) {
+    require(segment.rows >= 0 && segment.keys >= 0 && segment.first_row >= 0 &&
+                segment.first_key >= 0 && segment.slab >= 0,
+            "attention: a segment has {} rows from row {} and {} keys from key {} of slab {}; none "
+            "may be negative",
+            segment.rows, segment.first_row, segment.keys, segment.first_key, segment.slab);
+    const int64_t position = first_position(segment);
+    require(segment.keys <= kMostKeys && segment.rows <= kMostKeys / setting.group &&
+                position >= -kMostKeys && position <= kMostKeys,
+            "attention: a segment of {} rows from position {} and {} keys is too long",
+            segment.rows, position, segment.keys);
+    rows = std::max(rows, segment.first_row + segment.rows);
+    slabs = std::max(slabs, segment.slab + 1);
+  }
+  setting.segments.assign(segments.begin(), segments.end());
+  rows_ = rows;
+  slabs_ = slabs;
+  const bool banded = setting.programs.see(setting.recipe, segments, setting.shape.heads);
+  setting.band = banded ? setting.recipe.band : program::Band{};
+  cut_.make(setting);
+  if (pending_.size() < cut_.joins.size()) {
+    pending_ = std::vector<std::atomic<int32_t>>(2 * cut_.joins.size());
+  }
+  if (static_cast<int64_t>(workspace_.size()) < workspace_bytes()) {
+    workspace_ = Buffer(static_cast<std::size_t>(workspace_bytes()), "attention workspace");
+  }
+}
+
+int64_t Engine::workspace_bytes() const noexcept {
+  return setting_.threads * scratch_bytes(setting_, cut_) +
+         round_up(cut_.partial_numbers * 4, 1 << 18);
+}
+
+std::string Engine::explain() const { return regard::explain(setting_, cut_, workspace_bytes()); }
+
+// Sinks and parameters may have changed since the last run.
+void Engine::read_arrays() {
+  setting_.programs.read_arrays();
+  if (setting_.recipe.options.normaliser.sinks) {
+    const Array& sinks = *setting_.recipe.options.normaliser.sinks;
+    const auto* const from = static_cast<const float*>(sinks.data());
+    for (std::size_t head = 0; head < setting_.sinks.size(); ++head) {
+      setting_.sinks[head] =
+          from[sinks.shape(0) == 1 ? 0 : static_cast<int64_t>(head) * sinks.stride(0)];
+    }
+  }
+  if (setting_.recipe.options.similarity.parameters) read_parameters();
+}
+
+void Engine::read_parameters() {
+  const Array& array = *setting_.recipe.options.similarity.parameters;
+  const int64_t dim = setting_.shape.dim, dim_k = setting_.shape.dim_k;
+  const int own = setting_.additive ? 1 : 2;
+  const int64_t heads = array.rank() > own ? array.shape(0) : 1;
+  const int64_t step = setting_.additive ? round_up(dim, 16) : packed_weight_size(dim, dim_k);
+  parameters_.resize(static_cast<std::size_t>(heads * step));
+  parameter_step_ = array.rank() > own ? step : 0;
+  const auto* const data = static_cast<const float*>(array.data());
+  for (int64_t head = 0; head < heads; ++head) {
+    const float* const from = array.rank() > own ? data + head * array.stride(0) : data;
+    float* const to = parameters_.data() + head * step;
+    const int last = array.rank() - 1;
+    if (setting_.additive) {
+      for (int64_t d = 0; d < dim; ++d) to[d] = from[d * array.stride(last)];
+    } else {
+      pack_weight(from, array.stride(last - 1), array.stride(last), dim, dim_k, to);
+    }
+  }
+}
+
+void Engine::run(const KeySource& source, const CallArrays& arrays, ThreadPool& pool) {
+  const AttentionShape& shape = setting_.shape;
+  const auto check = [&](const char* name, const auto& view, auto... rest) {
+    require(view.shape[0] >= slabs_, "attention: {} has {} slabs, the plan needs {}", name,
+            view.shape[0], slabs_);
+    const std::array<int64_t, 1 + sizeof...(rest)> wanted{rows_, rest...};
+    require(view.shape[1] >= rows_ &&
+                std::equal(wanted.begin() + 1, wanted.end(), view.shape.begin() + 2),
+            "attention: {} is {}, the plan needs {}", name,
+            fmt::join(view.shape.begin() + 1, view.shape.end(), " x "), fmt::join(wanted, " x "));
+  };
+  const auto check_numbers = [&](const char* name, DType dtype) {
+    require(dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16,
+            "attention: {} is {}, must be f32, f16 or bf16", name, info(dtype).name);
+  };
+  check("q", arrays.q, shape.heads, shape.dim);
+  check_numbers("q", arrays.q.dtype);
+  check("out", arrays.out, shape.heads, shape.dim_v);
+  check_numbers("out", arrays.out.dtype);
+  const View<float, 3>& lse = arrays.extras.lse;
+  if (lse.data != nullptr) check("lse", lse, shape.heads);
+  require(
+      lse.data == nullptr || setting_.recipe.options.normaliser.kind == Normaliser::Kind::softmax,
+      "attention: lse is asked for, but only softmax has one");
+  require(pool.threads() <= setting_.threads, "attention: the pool has {} threads, the plan {}",
+          pool.threads(), setting_.threads);
+  read_arrays();
+  for (std::size_t i = 0; i < cut_.joins.size(); ++i) {
+    pending_[i].store(cut_.joins[i].tasks, std::memory_order_relaxed);
+  }
+  const int64_t bytes = scratch_bytes(setting_, cut_);
+  auto* const partials = reinterpret_cast<float*>(workspace_.data() + setting_.threads * bytes);
+  pool.parallel_for(static_cast<int64_t>(cut_.tasks.size()), [&](int64_t index, int slot) {
+    const Scratch scratch = scratch_at(setting_, cut_, workspace_.data() + slot * bytes);
+    const Job job{setting_, cut_, arrays, source, scratch, parameters_.data(), parameter_step_};
+    run_fold_task(job, cut_.tasks[static_cast<std::size_t>(index)], partials, pending_.data());
+  });
+}
+
+}  // namespace regard

@@ -1,0 +1,100 @@
+#include "plan/explain.h"
+
+#include <fmt/format.h>
+
+#include "simd/target.h"
+
+namespace regard {
+namespace {
+
+std::string_view name_of(Normaliser::Kind kind) {
+  using Kind = Normaliser::Kind;
+  switch (kind) {
+    case Kind::softmax:
+      return "softmax";
+    case Kind::sigmoid:
+      return "sigmoid";
+    case Kind::relu:
+      return "relu";
+    case Kind::sparsemax:
+      return "sparsemax";
+    case Kind::entmax15:
+      return "entmax-1.5";
+    case Kind::hardmax:
+      return "hardmax";
+    default:
+      return "Gumbel-softmax";
+  }
+}
+
+std::string_view name_of(Similarity::Kind kind) {
+  using Kind = Similarity::Kind;
+  switch (kind) {
+    case Kind::dot:
+      return "dot product";
+    case Kind::bilinear:
+      return "bilinear similarity, q mapped by W, then the dot product";
+    case Kind::cosine:
+      return "cosine, rows and keys divided by their norms, then the dot product";
+    case Kind::negative_distance:
+      return "negative squared distance, two dimensions added, then the dot product";
+    default:
+      return "additive similarity, a kernel of its own";
+  }
+}
+
+std::string mask_in_words(const Setting& setting) {
+  std::string words;
+  if (setting.band.everything() && !setting.programs.masks()) return "mask: every key";
+  words = "mask: ";
+  if (!setting.band.everything()) {
+    words += "a run of keys for each row, compiled: keys outside it are not touched";
+  }
+  if (setting.programs.masks()) {
+    if (!setting.band.everything()) words += "; and ";
+    words += "interpreted a tile at a time where intervals prove it neither empty nor full: " +
+             to_string(setting.programs.mask());
+  }
+  return words;
+}
+
+struct Tiles {
+  int64_t none = 0, all = 0, some = 0;
+};
+
+}  // namespace
+
+std::string explain(const Setting& setting, const Cut& cut, int64_t workspace_bytes) {
+  const AttentionOptions& options = setting.recipe.options;
+  int64_t rows = 0;
+  for (const Segment& segment : setting.segments) rows += segment.rows;
+  std::string text = fmt::format(
+      "{} attention of the {}, scale {}: {} sequences, {} rows, up to {} keys\n{}\n",
+      name_of(options.normaliser.kind), name_of(options.similarity.kind), setting.recipe.scale,
+      setting.segments.size(), rows, cut.most_keys, mask_in_words(setting));
+  if (!setting.recipe.score.empty()) {
+    text += "score: interpreted a tile at a time: " + to_string(setting.recipe.score) + "\n";
+  }
+  if (!setting.recipe.weight.empty()) {
+    text += fmt::format("weights: interpreted a tile at a time, {}: {}\n",
+                        setting.recipe.weight_is_linear ? "in the same pass, as it is linear"
+                                                        : "when all scores of a row are known",
+                        to_string(setting.recipe.weight));
+  }
+  text += fmt::format(
+      "target {}; {} query heads share each of {} key/value heads and are packed into one block\n"
+      "tiles of {} keys, state restarted every {} keys; {} tasks of up to {} rows\n",
+      name(active_target()), setting.group, setting.shape.kv_heads, kTileKeys, kChunkKeys,
+      cut.tasks.size(), cut.task_rows);
+  if (setting.two_passes) {
+    text +=
+        fmt::format("two passes: the scores of {} rows are kept until all are known\n", kFoldRows);
+  }
+  text += cut.joins.empty()
+              ? "each task walks all its keys, because there are enough tasks for every thread\n"
+              : "few rows and many keys: chunks of keys are shared out, and merged in order\n";
+  text += fmt::format("workspace {} bytes", workspace_bytes);
+  return text;
+}
+
+}  // namespace regard

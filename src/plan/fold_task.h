@@ -1,0 +1,18 @@
+// The one pass of a task: its rows fold one tile of keys after another into an online state.
+#pragma once
+
+#include <atomic>
+
+#include "plan/block.h"
+
+namespace regard {
+
+// partials: where joined tasks leave the states of their chunks; pending: parts of each join still
+// to come, of which the task takes one.
+void run_fold_task(const Job& job, const Task& task, float* partials,
+                   std::atomic<int32_t>* pending) noexcept;
+
+// Where rows row .. row + count - 1 of a block are written when they are finished.
+FinishedRows finished_rows(const Job& job, int row);
+
+}  // namespace regard

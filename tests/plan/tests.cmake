@@ -1,0 +1,1 @@
+regard_test(plan/recipe LINKS plan reference)
