@@ -122,6 +122,7 @@ class Tangents {
       case Op::select:
         return where(arg(0), arg(1), arg(2));
       case Op::gather:
+      case Op::xor_shift:
         break;
     }
     std::vector<Expr> index;

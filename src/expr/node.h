@@ -24,6 +24,7 @@ enum class Op : uint8_t {
   // of one
   neg, bit_not, abs, floor, sqrt, exp, log, tanh, sigmoid, sin, cos, to_real, to_integer,
   select, gather,
+  xor_shift,  // a ^ (a >> b) as if a had no sign: no operator gives it, cheaper() does
 };
 // clang-format on
 
@@ -113,6 +114,8 @@ inline int32_t compute(Op op, ValueKind kind, int32_t a, int32_t b = 0, int32_t 
       return kind == ValueKind::boolean ? 1 - a : ~a;
     case Op::select:
       return a != 0 ? b : c;
+    case Op::xor_shift:
+      return b < 0 || b > 31 ? a : wrap(a ^ (static_cast<uint32_t>(a) >> b));
     default:
       return a;  // floor, to_integer
   }

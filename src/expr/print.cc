@@ -102,6 +102,7 @@ Notation notation(Op op) {
       return {"where", 0};
     case Op::constant:
     case Op::gather:
+    case Op::xor_shift:
       break;
   }
   return {"", kAtom};

@@ -54,10 +54,7 @@ struct GatherTruth {
     return as_f32(load(found));
   }
   static HWY_INLINE HWY_ATTR F32x16 row(const void* data, int32_t offset) {
-    alignas(64) int32_t found[16];
-    const uint8_t* const from = static_cast<const uint8_t*>(data) + offset;
-    for (int i = 0; i < 16; ++i) found[i] = from[i] != 0 ? -1 : 0;
-    return as_f32(load(found));
+    return as_f32(ones_where_not_zero(static_cast<const uint8_t*>(data) + offset));
   }
   static HWY_INLINE int32_t one(const void* data, int64_t offset) {
     return static_cast<const uint8_t*>(data)[offset] != 0 ? -1 : 0;
@@ -93,17 +90,25 @@ struct Pointing {
   }
 };
 
+// Where the indices that a row's vectors share point.
+struct RowPlace {
+  int32_t base;
+  bool inside;
+};
+
 // An array as a step reads it.
 struct Axes {
   int count;
   const float* index[4];
   I32x16 last[4];  // the largest index in range
   I32x16 stride[4];
-  bool empty = false;   // no element at all
-  bool narrow = false;  // every offset in range has 31 bits
+  const TileArray& array;
+  bool empty = false;      // no element at all
+  bool narrow = false;     // every offset in range has 31 bits
+  bool separable = false;  // no index varies by both row and key
 
-  HWY_INLINE HWY_ATTR Axes(const TileRun& run, const TileStep& step) : count(step.operands) {
-    const TileArray& array = run.arrays[step.array];
+  HWY_INLINE HWY_ATTR Axes(const TileRun& run, const TileStep& step)
+      : count(step.operands), array(run.arrays[step.array]), separable(true) {
     int64_t reach = 0;  // the furthest offset either way, or anything beyond 31 bits
     for (int k = 0; k < count; ++k) {
       const int64_t most = array.shape[k] - 1 < INT32_MAX ? array.shape[k] - 1 : INT32_MAX;
@@ -112,6 +117,7 @@ struct Axes {
       const bool far = reach > INT32_MAX || (most > 0 && apart > INT32_MAX / most);
       reach = far ? int64_t{INT32_MAX} + 1 : reach + most * apart;
       index[k] = run.from(step.operand[k]);
+      separable = separable && !(step.operand[k].vector && step.operand[k].row_step != 0);
       last[k] = broadcast_bits(static_cast<int32_t>(most));
       stride[k] = broadcast_bits(static_cast<int32_t>(array.strides[k]));
     }
@@ -121,13 +127,25 @@ struct Axes {
     const float* const from = index[k] + row * step.operand[k].row_step;
     return bits_of(step.operand[k].vector ? load(from + 16 * vector) : broadcast(*from));
   }
+  // Of a narrow array.
+  HWY_INLINE RowPlace row_of(const TileStep& step, int row) const {
+    RowPlace place{0, true};
+    for (int k = 0; k < count; ++k) {
+      if (step.operand[k].vector) continue;
+      int32_t at;
+      std::memcpy(&at, index[k] + row * step.operand[k].row_step, sizeof at);
+      if (at < 0 || at >= array.shape[k]) return {0, false};
+      place.base += static_cast<int32_t>(at * array.strides[k]);
+    }
+    return place;
+  }
 };
 
 // Lanes in range of an array too large for 32-bit offsets, one by one.
 template <class Kind>
-HWY_ATTR F32x16 gather_far(const TileRun& run, const TileStep& step, const Axes& axes, int row,
-                           int vector, uint32_t inside) {
-  const TileArray& array = run.arrays[step.array];
+HWY_ATTR F32x16 gather_far(const TileStep& step, const Axes& axes, int row, int vector,
+                           uint32_t inside) {
+  const TileArray& array = axes.array;
   alignas(64) int32_t index[4][16];
   alignas(64) typename Kind::Slot found[16] = {};
   for (int k = 0; k < axes.count; ++k) store(axes.index_of(step, k, row, vector), index[k]);
@@ -146,14 +164,98 @@ HWY_ATTR F32x16 gather_far(const TileRun& run, const TileStep& step, const Axes&
   return x;
 }
 
+// How sixteen places lie to each other: most often they need no gather.
+enum class Spread : uint8_t { ascending, descending, same, scattered };
+struct Pattern {
+  Spread spread;
+  int32_t first;
+};
+HWY_INLINE HWY_ATTR Pattern pattern_of(const I32x16& offset) {
+  alignas(64) static constexpr int32_t kCount[16] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                     8, 9, 10, 11, 12, 13, 14, 15};
+  const int32_t first = first_lane(offset);
+  const I32x16 apart = sub(offset, broadcast_bits(first));
+  const auto is = [&](const I32x16& other)
+                      HWY_ATTR { return bits_of(equal(apart, other)) == 0xffff; };
+  const I32x16 count = load(kCount);
+  const Spread spread = is(count)               ? Spread::ascending
+                        : is(broadcast_bits(0)) ? Spread::same
+                        : is(neg(count))        ? Spread::descending
+                                                : Spread::scattered;
+  return {spread, first};
+}
+
+// Sixteen elements at offset + base, all inside the array.
+template <class Kind>
+HWY_INLINE HWY_ATTR F32x16 read_sixteen(const void* data, const Pattern& pattern,
+                                        const I32x16& offset, int32_t base) {
+  switch (pattern.spread) {
+    case Spread::ascending:
+      return Kind::row(data, pattern.first + base);
+    case Spread::descending:
+      return reverse(Kind::row(data, pattern.first + base - 15));
+    case Spread::same: {
+      const typename Kind::Slot found = Kind::one(data, int64_t{pattern.first} + base);
+      if constexpr (std::is_same_v<typename Kind::Slot, float>) {
+        return broadcast(found);
+      } else {
+        return as_f32(broadcast_bits(found));
+      }
+    }
+    default:
+      return Kind::at(data, add(offset, broadcast_bits(base)));
+  }
+}
+
+// Where every index varies by row or by key and none by both: the keys' part is found once, and a
+// row adds its own.
+template <class Kind>
+HWY_ATTR void gather_rows(TileRun& run, const TileStep& step, const Axes& axes) {
+  const Extent extent = run.of(step);
+  const void* const data = run.arrays[step.array].data;
+  alignas(64) int32_t offset[kTileKeys];
+  Pattern pattern[kTilePanels];
+  Mask16 lanes[kTilePanels];
+  uint32_t inside[kTilePanels];
+  for (int v = 0; v < extent.vectors; ++v) {
+    Pointing at{broadcast_bits(0), first_lanes(16)};
+    for (int k = 0; k < axes.count; ++k) {
+      if (step.operand[k].vector) {
+        at.add_axis(axes.index_of(step, k, 0, v), axes.last[k], axes.stride[k]);
+      }
+    }
+    store(at.offset, offset + 16 * v);
+    pattern[v] = pattern_of(at.offset);
+    lanes[v] = at.inside;
+    inside[v] = bits_of(at.inside);
+  }
+  float* to = run.to(step.to);
+  for (int r = 0; r < extent.rows; ++r, to += step.to.row_step) {
+    const RowPlace row = axes.row_of(step, r);
+    for (int v = 0; v < extent.vectors; ++v) {
+      const uint32_t found = row.inside ? inside[v] : 0;
+      if (found == 0xffff) {
+        store(read_sixteen<Kind>(data, pattern[v], load(offset + 16 * v), row.base), to + 16 * v);
+        continue;
+      }
+      F32x16 x = Kind::outside();
+      if (found != 0) {
+        // Lanes out of range read the row's first element meanwhile.
+        const I32x16 safe = select(lanes[v], load(offset + 16 * v), broadcast_bits(0));
+        x = select(lanes[v], Kind::at(data, add(safe, broadcast_bits(row.base))), x);
+      }
+      store(x, to + 16 * v);
+      if (Kind::kPoisons) note_poison(run, step.shape, r, v, ~found & 0xffff);
+    }
+  }
+}
+
 template <class Kind>
 HWY_ATTR void gather_step(TileRun& run, const TileStep& step) {
   const Extent extent = run.of(step);
   const void* const data = run.arrays[step.array].data;
   const Axes axes(run, step);
-  alignas(64) static constexpr int32_t kCount[16] = {0, 1, 2,  3,  4,  5,  6,  7,
-                                                     8, 9, 10, 11, 12, 13, 14, 15};
-  const I32x16 count = load(kCount);
+  if (axes.narrow && !axes.empty && axes.separable) return gather_rows<Kind>(run, step, axes);
   float* to = run.to(step.to);
   for (int r = 0; r < extent.rows; ++r, to += step.to.row_step) {
     // Indices that a row's vectors share come first.
@@ -173,15 +275,12 @@ HWY_ATTR void gather_step(TileRun& run, const TileStep& step) {
       const uint32_t inside = bits_of(at.inside);
       F32x16 found = Kind::outside();
       if (axes.narrow && inside == 0xffff) {
-        const int32_t first = first_lane(at.offset);
-        const I32x16 neighbours = add(broadcast_bits(first), count);
-        found = bits_of(equal(at.offset, neighbours)) == 0xffff ? Kind::row(data, first)
-                                                                : Kind::at(data, at.offset);
+        found = read_sixteen<Kind>(data, pattern_of(at.offset), at.offset, 0);
       } else if (inside != 0) {
         // Lanes out of range read the first element meanwhile.
         const F32x16 some = axes.narrow
                                 ? Kind::at(data, select(at.inside, at.offset, broadcast_bits(0)))
-                                : gather_far<Kind>(run, step, axes, r, v, inside);
+                                : gather_far<Kind>(step, axes, r, v, inside);
         found = select(at.inside, some, found);
       }
       store(found, to + 16 * v);

@@ -8,9 +8,9 @@
 
 #include <cstring>
 
+#include "interpreter/steps.h"
 #include "simd/integer-inl.h"
 #include "simd/math-inl.h"
-#include "interpreter/steps.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {
@@ -251,6 +251,7 @@ REGARD_OP2(ixor, true, REGARD_INTEGERS2(bit_xor))
 REGARD_OP1(inot, true, REGARD_INTEGERS1(bit_not))
 REGARD_OP2(ishl, false, REGARD_INTEGERS2(shift_left))
 REGARD_OP2(ishr, false, REGARD_INTEGERS2(shift_right))
+REGARD_OP2(ixor_shift, true, REGARD_INTEGERS2(xor_shift))
 REGARD_OP1(to_real, true, to_f32(bits_of(a)))
 REGARD_OP1(bool_to_int, true, as_f32(bit_and(bits_of(a), broadcast_bits(1))))
 REGARD_OP1(truth_to_real, true, as_f32(bit_and(bits_of(a), bits_of(broadcast(1.0f)))))
@@ -276,7 +277,7 @@ REGARD_OP_COMPARE(ine, opposite(equal(bits_of(a), bits_of(b))))
 #define REGARD_TILE_BINARY(X)                                     \
   X(add) X(sub) X(mul) X(div) X(floor_div) X(mod) X(min) X(max)   \
   X(iadd) X(isub) X(imul) X(ifloor_div) X(imod) X(imin) X(imax)   \
-  X(iand) X(ior) X(ixor) X(ishl) X(ishr)
+  X(iand) X(ior) X(ixor) X(ishl) X(ishr) X(ixor_shift)
 #define REGARD_TILE_COMPARE(X) X(lt) X(le) X(eq) X(ne) X(ilt) X(ile) X(ieq) X(ine)
 // clang-format on
 

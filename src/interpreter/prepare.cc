@@ -13,25 +13,19 @@
 namespace regard {
 namespace {
 
-constexpr std::string_view kNames[] = {"load_score", "load_batch",   "load_sequence",
-                                       "load_head",  "load_query",   "load_key",
-                                       "load_row",   "constant_f32", "constant_i32",
-                                       "add",        "sub",          "mul",
-                                       "div",        "floor_div",    "mod",
-                                       "min",        "max",          "neg",
-                                       "abs",        "floor",        "sqrt",
-                                       "exp",        "log",          "tanh",
-                                       "sigmoid",    "sin",          "cos",
-                                       "iadd",       "isub",         "imul",
-                                       "ifloor_div", "imod",         "imin",
-                                       "imax",       "ineg",         "iabs",
-                                       "iand",       "ior",          "ixor",
-                                       "inot",       "ishl",         "ishr",
-                                       "lt",         "le",           "eq",
-                                       "ne",         "ilt",          "ile",
-                                       "ieq",        "ine",          "select",
-                                       "to_real",    "bool_to_int",  "gather_f32",
-                                       "gather_i32", "gather_bool"};
+constexpr std::string_view kNames[] = {
+    "load_score", "load_batch", "load_sequence", "load_head",    "load_query",
+    "load_key",   "load_row",   "constant_f32",  "constant_i32", "add",
+    "sub",        "mul",        "div",           "floor_div",    "mod",
+    "min",        "max",        "neg",           "abs",          "floor",
+    "sqrt",       "exp",        "log",           "tanh",         "sigmoid",
+    "sin",        "cos",        "iadd",          "isub",         "imul",
+    "ifloor_div", "imod",       "imin",          "imax",         "ineg",
+    "iabs",       "iand",       "ior",           "ixor",         "inot",
+    "ishl",       "ishr",       "ixor_shift",    "lt",           "le",
+    "eq",         "ne",         "ilt",           "ile",          "ieq",
+    "ine",        "select",     "to_real",       "bool_to_int",  "gather_f32",
+    "gather_i32", "gather_bool"};
 static_assert(std::size(kNames) == static_cast<std::size_t>(TileOp::gather_bool) + 1);
 
 // What a slot may hold: a set, because a constant 0 is an integer and false.
@@ -58,7 +52,7 @@ Signature signature(TileOp op, int rank) {
   if (op <= TileOp::iabs) return {1, kInteger, kInteger, false, kInteger};
   if (op <= TileOp::ixor) return {2, kWhole, kWhole, true, 0};
   if (op == TileOp::inot) return {1, kWhole, kWhole, true, 0};
-  if (op <= TileOp::ishr) return {2, kInteger, kInteger, false, kInteger};
+  if (op <= TileOp::ixor_shift) return {2, kInteger, kInteger, false, kInteger};
   if (op <= TileOp::ne) return {2, kReal, kReal, false, kTruth};
   if (op <= TileOp::ile) return {2, kInteger, kInteger, false, kTruth};
   if (op <= TileOp::ine) return {2, kWhole, kWhole, true, kTruth};

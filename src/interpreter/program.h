@@ -65,7 +65,8 @@ enum class TileOp : uint8_t {
   ixor,
   inot,
   ishl,
-  ishr,  // copies of the sign come in
+  ishr,        // copies of the sign come in
+  ixor_shift,  // a ^ (a >> b) with zeros coming in; a count outside 0 .. 31 leaves a
   // truth values, of reals; then of integers, ieq and ine also of truth values
   lt,
   le,

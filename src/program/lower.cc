@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "expr/graph.h"
+#include "program/cheaper.h"
 
 namespace regard {
 namespace {
@@ -39,6 +39,7 @@ constexpr Instructions kInstructions[] = {
     {Op::bit_xor, TileOp::ixor, TileOp::ixor},
     {Op::shift_left, TileOp::ishl, TileOp::ishl},
     {Op::shift_right, TileOp::ishr, TileOp::ishr},
+    {Op::xor_shift, TileOp::ixor_shift, TileOp::ixor_shift},
     {Op::less, TileOp::lt, TileOp::ilt},
     {Op::less_equal, TileOp::le, TileOp::ile},
     {Op::equal, TileOp::eq, TileOp::ieq},
@@ -129,7 +130,7 @@ TileProgram lower(const Expr& score, const Expr& mask, std::span<const Expr> out
             "program: an output is a number, not {}", output.empty() ? "empty" : "boolean");
     roots.push_back(output);
   }
-  const Graph graph = program::flatten(roots);
+  const Graph graph = program::cheaper(program::flatten(roots));
   const int count = static_cast<int>(graph.nodes.size());
   require(count <= kMaxTileInstructions, "program: {} operations, more than {}", count,
           kMaxTileInstructions);

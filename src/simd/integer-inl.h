@@ -189,7 +189,46 @@ REGARD_INLINE I32x16 mod(const I32x16& a, const I32x16& b) {
   return select(equal(b, broadcast_bits(0)), broadcast_bits(0), rest);
 }
 
+// a ^ (a >> count) as if a had no sign; a count outside 0 .. 31 leaves a.
+REGARD_INLINE I32x16 xor_shift(const I32x16& a, const I32x16& count) {
+  const Mask16 whole = equal(bit_and(count, broadcast_bits(~31)), broadcast_bits(0));
+  const I32x16 safe = bit_and(count, broadcast_bits(31));
+  I32x16 x;
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) {
+#if HWY_TARGET == HWY_SCALAR
+    x.part[p] = hn::Set(
+        I32Tag(), static_cast<int32_t>(static_cast<uint32_t>(a.part[p].raw) >> safe.part[p].raw));
+#else
+    const hn::RebindToUnsigned<I32Tag> bits;
+    x.part[p] = hn::BitCast(I32Tag(),
+                            hn::Shr(hn::BitCast(bits, a.part[p]), hn::BitCast(bits, safe.part[p])));
+#endif
+  }
+  return bit_xor(a, select(whole, x, broadcast_bits(0)));
+}
+
 REGARD_INLINE int32_t first_lane(const I32x16& a) { return hn::GetLane(a.part[0]); }
+
+// Lane 15 first.
+REGARD_INLINE F32x16 reverse(const F32x16& a) {
+  F32x16 x;
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) x.part[p] = hn::Reverse(F32Tag(), a.part[kParts - 1 - p]);
+  return x;
+}
+
+// A truth value of each of 16 bytes.
+REGARD_INLINE I32x16 ones_where_not_zero(const uint8_t* from) {
+  I32x16 x;
+#pragma GCC unroll 16
+  for (int p = 0; p < kParts; ++p) {
+    const hn::Rebind<uint8_t, I32Tag> bytes;
+    const auto wide = hn::PromoteTo(I32Tag(), hn::LoadU(bytes, from + p * kWidth));
+    x.part[p] = hn::VecFromMask(I32Tag(), hn::Ne(wide, hn::Zero(I32Tag())));
+  }
+  return x;
+}
 
 // ---- memory at an index ----
 

@@ -14,10 +14,10 @@
 #include <random>
 #include <vector>
 
+#include "interpreter/program.h"
 #include "kernels/bits.h"
 #include "kernels/elementwise.h"
 #include "simd/target.h"
-#include "interpreter/program.h"
 
 namespace regard {
 
@@ -130,6 +130,7 @@ struct Plain {
       case TileOp::inot: return ~a;
       case TileOp::ishl: return b < 32 ? a << b : 0;
       case TileOp::ishr: return wrapped(b < 32 ? i >> b : i >> 31);
+      case TileOp::ixor_shift: return b < 32 ? a ^ a >> b : a;
       case TileOp::lt: return truth(x < y);
       case TileOp::le: return truth(x <= y);
       case TileOp::eq: return truth(x == y);

@@ -34,10 +34,10 @@ HWY_AFTER_NAMESPACE();
 #include <string>
 #include <vector>
 
+#include "interpreter/random.h"
 #include "kernels/bits.h"
 #include "regard/error.h"
 #include "simd/target.h"
-#include "interpreter/random.h"
 
 namespace regard {
 
@@ -301,7 +301,7 @@ TEST(TileProgram, IntegersAtTheEdges) {
   base.program.arrays.push_back({values.data(), 1, {static_cast<int64_t>(values.size())}, {1}});
   // Every value (by key) with every other (by row); compared digit by digit, because a real holds
   // 24 bits only.
-  for (int op = static_cast<int>(TileOp::iadd); op <= static_cast<int>(TileOp::ishr); ++op) {
+  for (int op = static_cast<int>(TileOp::iadd); op <= static_cast<int>(TileOp::ixor_shift); ++op) {
     for (const int shift : {0, 16}) {
       Writer w = base;
       const int a = w.op(TileOp::gather_i32, kKey, w.key());
@@ -317,6 +317,75 @@ TEST(TileProgram, IntegersAtTheEdges) {
         SCOPED_TRACE(std::to_string(op) + " " + std::string(name(target)));
         const ScopedTarget forced(target);
         expect_plain(program, tile, run(program, tile));
+      }
+    }
+  }
+}
+
+// Sixteen places may ascend, descend, be one or lie anywhere, inside the array or partly outside,
+// by row, by key or by both.
+TEST(TileProgram, GathersEveryPatternOfPlaces) {
+  const auto by_key = [](Writer& w, int pattern) {
+    const int j = w.op(TileOp::isub, kKey, w.key(), w.constant(128));  // 0 .. 127
+    const auto with = [&](TileOp op, int value) { return w.op(op, kKey, j, w.constant(value)); };
+    switch (pattern) {
+      case 0:
+        return j;
+      case 1:
+        return w.op(TileOp::isub, kKey, w.constant(127), j);
+      case 2:
+        return with(TileOp::ishr, 5);
+      case 3:
+        return with(TileOp::imod, 7);
+      case 4:
+        return with(TileOp::isub, 40);  // below the array at first
+      case 5:
+        return with(TileOp::iadd, 60);  // beyond it at last
+      default:
+        return with(TileOp::imin, 20);
+    }
+  };
+  std::vector<float> reals(150 * 150);
+  std::vector<int32_t> integers(reals.size());
+  std::vector<uint8_t> truths(reals.size());
+  for (std::size_t n = 0; n < reals.size(); ++n) {
+    reals[n] = static_cast<float>(n);
+    integers[n] = static_cast<int32_t>(3 * n);
+    truths[n] = static_cast<uint8_t>(n * 7 % 5 == 0 ? n % 200 + 1 : 0);
+  }
+  const TileOp gathers[] = {TileOp::gather_f32, TileOp::gather_i32, TileOp::gather_bool};
+  const void* const data[] = {reals.data(), integers.data(), truths.data()};
+  for (int kind = 0; kind < 3; ++kind) {
+    for (int pattern = 0; pattern < 7; ++pattern) {
+      for (const bool both : {false, true}) {
+        for (const int64_t stride : {1, -1, 0}) {
+          SCOPED_TRACE(testing::Message()
+                       << kind << " " << pattern << " " << both << " " << stride);
+          Writer w;
+          const char* const base = static_cast<const char*>(data[kind]);
+          w.program.arrays.push_back(
+              {base + (stride < 0 ? 149 * (kind == 2 ? 1 : 4) : 0), 2, {140, 150}, {150, stride}});
+          // Rows beyond 140 lie outside.
+          const int row = w.op(TileOp::isub, kRow, w.query(), w.constant(100));
+          int column = by_key(w, pattern);
+          if (both)
+            column = w.op(TileOp::iadd, kFull, column,
+                          w.op(TileOp::iand, kRow, w.query(), w.constant(3)));
+          const int found = w.op(gathers[kind], kFull, row, column);
+          const bool truth = kind == 2;
+          const int score = kind == 0   ? found
+                            : kind == 1 ? w.op(TileOp::to_real, kFull, found)
+                                        : w.score();
+          const TileProgram program = w.done(score, truth ? found : -1);
+          const Tile tile(17, 117, 9);
+          const Result means = plain(program, tile);
+          for (const Target target : available_targets()) {
+            SCOPED_TRACE(name(target));
+            const ScopedTarget forced(target);
+            expect_same(tile, means, run(program, tile));
+            if (testing::Test::HasFailure()) return;
+          }
+        }
       }
     }
   }

@@ -93,7 +93,7 @@ inline TileProgram random_program(std::mt19937& random, bool slots_again, int ou
       take(0, Type::real), take(1, Type::real);
     } else if (op <= TileOp::cos) {
       operands = 1, take(0, Type::real);
-    } else if (op <= TileOp::imax || op == TileOp::ishl || op == TileOp::ishr) {
+    } else if (op <= TileOp::imax || (op >= TileOp::ishl && op <= TileOp::ixor_shift)) {
       made = Type::integer, take(0, made), take(1, made);
     } else if (op <= TileOp::iabs) {
       operands = 1, made = Type::integer, take(0, made);

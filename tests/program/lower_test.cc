@@ -162,6 +162,10 @@ class Interpreter {
         return whole([](E a, E b) { return a << b; });
       case TileOp::ishr:
         return whole([](E a, E b) { return a >> b; });
+      case TileOp::ixor_shift: {
+        const auto bits = static_cast<uint32_t>(v[0].i), count = static_cast<uint32_t>(v[1].i);
+        return {0, static_cast<int32_t>(bits ^ (count < 32 ? bits >> count : 0))};
+      }
       case TileOp::lt:
         return truth(v[0].f < v[1].f);
       case TileOp::le:
@@ -308,6 +312,42 @@ TEST(Lower, LeavesWhatIsNotGiven) {
   EXPECT_EQ(program.mask, -1);
   EXPECT_EQ(program.code.back().op, TileOp::to_real);
   EXPECT_TRUE(lower({}, {}).code.empty());
+}
+
+TEST(Lower, DividesByPowersOfTwoWithShifts) {
+  const Expr hashed = key() ^ ((key() >> 5) & 0x7ffffff);
+  const auto codes = [](const Expr& e) {
+    std::multiset<TileOp> found;
+    for (const TileInstruction& code : lower(e, {}).code) found.insert(code.op);
+    return found;
+  };
+  EXPECT_EQ(codes(floor_div(key(), 64)),
+            (std::multiset{TileOp::load_key, TileOp::constant_i32, TileOp::ishr, TileOp::to_real}));
+  EXPECT_EQ(codes(key() % 64),
+            (std::multiset{TileOp::load_key, TileOp::constant_i32, TileOp::iand, TileOp::to_real}));
+  EXPECT_EQ(codes(hashed), (std::multiset{TileOp::load_key, TileOp::constant_i32,
+                                          TileOp::ixor_shift, TileOp::to_real}));
+  for (const Expr& other :
+       {floor_div(key(), 63), key() % -64, key() % 0, key() ^ ((key() >> 5) & 0x3ffffff),
+        key() ^ ((query() >> 5) & 0x7ffffff)}) {
+    const std::multiset<TileOp> found = codes(other);
+    EXPECT_FALSE(found.contains(TileOp::ixor_shift)) << to_string(other);
+    EXPECT_TRUE(found.contains(TileOp::imod) || found.contains(TileOp::ifloor_div) ||
+                found.contains(TileOp::ixor))
+        << to_string(other);
+  }
+  // Of any sign, they are what Python's // and % are.
+  for (const Expr& e :
+       {floor_div(query(), 64) * 100 + query() % 64, query() % 1, floor_div(query(), 1 << 30),
+        query() ^ ((query() >> 5) & 0x7ffffff), ((query() >> 31) & 1) ^ query()}) {
+    const TileProgram program = lower(e, {});
+    for (const int i : {0, 1, 63, 64, 65, -1, -63, -64, -65, INT32_MAX, INT32_MIN}) {
+      Point points[2][2] = {{{.i = i}, {.i = i}}, {{.i = i}, {.i = i}}};
+      Interpreter interpreter(program);
+      interpreter.run(points);
+      EXPECT_EQ(interpreter.score(0, 0), evaluate(e, points[0][0])) << to_string(e) << " at " << i;
+    }
+  }
 }
 
 TEST(Lower, ReusesSlots) {
