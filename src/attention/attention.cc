@@ -204,10 +204,13 @@ void attend(const Input& q, const Input& k, const Input& v, const OutputView<4>&
                            e.top_weights.data != nullptr || e.top_keys.data != nullptr ||
                            e.similarities.data != nullptr || e.scores.data != nullptr ||
                            e.masked.data != nullptr || e.weights.data != nullptr;
+  const int64_t top = e.top_weights.data != nullptr ? e.top_weights.shape[3]
+                      : e.top_keys.data != nullptr  ? e.top_keys.shape[3]
+                                                    : 0;
   if (q.shape[2] == 0 || segments.empty()) return;
   if (v.shape[3] == 0 && !by_products && e.lse.data == nullptr) return;
   Engine engine(shape_of(q, k, v), segments, options, thread_count(options.threads),
-                {.by_products = by_products});
+                {.by_products = by_products, .top = top});
   // Where out has no columns, a plan for one column writes it here.
   std::vector<float> column;
   CallArrays arrays{padded(q), out, extras};

@@ -99,6 +99,42 @@ Scoring Block::programs(const TileProgram* program, int row, int count, const Ti
   return {program, place, allowed, s.program};
 }
 
+void Block::see_all(const TileVisit& visit, Fold& fold) const {
+  const Scratch& s = job_.scratch;
+  std::fill_n(s.seen, rows_, KeySpan{0, visit.keys});
+  fold.sees = true;
+  fold.rows = plain_rows(0, rows_, visit);
+}
+
+void Block::give_program(const TileProgram* program, const TileVisit& visit, Fold& fold) const {
+  fold.rows.scoring = nullptr;
+  if (program == nullptr) return;
+  fold.scoring = programs(program, 0, rows_, visit, job_.scratch.allowed);
+  fold.rows.scoring = &fold.scoring;
+}
+
+int64_t Block::statistic(int row) const {
+  return job_.cut.first_statistic[static_cast<std::size_t>(segment_index_)] +
+         kv_head_ * job_.setting.rows_of(segment_) + first_row_ + row;
+}
+
+FoldRows Block::plain_rows(int row, int count, const TileVisit& visit) const {
+  const Setting& setting = job_.setting;
+  const Scratch& s = job_.scratch;
+  FoldRows rows{.q = s.q + row * setting.product_dim(),
+                .dim = setting.product_dim(),
+                .rows = count,
+                .seen = s.seen,
+                .weighing = setting.weighing,
+                .first_key = static_cast<int32_t>(visit.key),
+                .scores = s.fold_scores};
+  if (setting.additive) {
+    rows.additive = s.parameters + row;
+    rows.additive_scale = setting.recipe.scale;
+  }
+  return rows;
+}
+
 void Block::begin_fold(int row, int count, const TileVisit& visit, Fold& fold) const {
   const Setting& setting = job_.setting;
   const Scratch& s = job_.scratch;
@@ -114,17 +150,7 @@ void Block::begin_fold(int row, int count, const TileVisit& visit, Fold& fold) c
     if (!fold.sees) return;
   }
   sight_.spans(first_row_ + row, count, visit.key, visit.keys, s.seen);
-  fold.rows = {.q = s.q + row * setting.product_dim(),
-               .dim = setting.product_dim(),
-               .rows = count,
-               .seen = s.seen,
-               .weighing = setting.weighing,
-               .first_key = static_cast<int32_t>(visit.key),
-               .scores = s.fold_scores};
-  if (setting.additive) {
-    fold.rows.additive = s.parameters + row;
-    fold.rows.additive_scale = setting.recipe.scale;
-  }
+  fold.rows = plain_rows(row, count, visit);
   if (const TileProgram* const program = setting.programs.scoring(sight); program != nullptr) {
     fold.scoring = programs(program, row, count, visit, s.allowed);
     fold.rows.scoring = &fold.scoring;

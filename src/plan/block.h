@@ -19,6 +19,9 @@ struct Job {
   // What the similarity's parameters are packed into: [heads or 1][parameter_step].
   const float* parameters;
   int64_t parameter_step;
+  // What weights are made of again, for each row where by-products are wanted: weights.h.
+  float* statistics_m = nullptr;
+  float* statistics_l = nullptr;
 };
 
 class Block {
@@ -51,10 +54,18 @@ class Block {
     Scoring scoring, weighting;
     bool sees = false;
   };
-  // Overwrites the span scratch: one fold at a time.
+  // Overwrites the scratch of spans: one fold at a time.
   void begin_fold(int row, int count, const TileVisit& visit, Fold& fold) const;
+  // Up to 48 rows against all keys of a tile, without any program.
+  void see_all(const TileVisit& visit, Fold& fold) const;
+  // To be run on the scores of all rows in place of what was; null: nothing.
+  void give_program(const TileProgram* program, const TileVisit& visit, Fold& fold) const;
+
+  // Where the statistics of a row are.
+  int64_t statistic(int row) const;
 
  private:
+  FoldRows plain_rows(int row, int count, const TileVisit& visit) const;
   Scoring programs(const TileProgram* program, int row, int count, const TileVisit& visit,
                    uint16_t* allowed) const;
 

@@ -28,12 +28,16 @@ void Cut::make(const Setting& setting) {
   joins.clear();
   partial_numbers = 0;
   most_keys = 0;
+  first_statistic.clear();
+  statistics = 0;
   const int64_t kv_heads = setting.shape.kv_heads, threads = setting.threads;
   int64_t all_rows = 0, most_rows = 0;
   for (const Segment& segment : setting.segments) {
     all_rows += setting.rows_of(segment);
     most_rows = std::max(most_rows, setting.rows_of(segment));
     most_keys = std::max(most_keys, segment.keys);
+    first_statistic.push_back(statistics);
+    statistics += setting.rows_of(segment) * kv_heads;
   }
   // Enough tasks to keep all threads busy to the end, but blocks as tall as that allows: each block
   // reads all its keys once.

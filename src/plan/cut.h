@@ -38,6 +38,8 @@ struct Cut {
   int64_t task_rows = 16;  // at most
   int64_t most_keys = 0;   // of a segment
   bool split = false;
+  std::vector<int64_t> first_statistic;  // of each segment, by kv head and then by row
+  int64_t statistics = 0;                // of all rows
 
   // Once it has seen the largest batch it allocates nothing.
   void make(const Setting& setting);

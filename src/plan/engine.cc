@@ -4,14 +4,15 @@
 #include <array>
 
 #include "base/check.h"
+#include "plan/by_products.h"
 #include "plan/explain.h"
 #include "plan/fold_task.h"
+#include "plan/two_pass.h"
 #include "simd/target.h"
 
 namespace regard {
 namespace {
 
-// What the one pass makes of scores; the kinds of two passes are not among them.
 Weighing weighing_of(const Normaliser& normaliser) {
   using Kind = Normaliser::Kind;
   switch (normaliser.kind) {
@@ -21,6 +22,10 @@ Weighing weighing_of(const Normaliser& normaliser) {
       return Weighing::relu;
     case Kind::hardmax:
       return Weighing::hardmax;
+    case Kind::sparsemax:
+      return Weighing::sparsemax;
+    case Kind::entmax15:
+      return Weighing::entmax15;
     case Kind::gumbel:
       return normaliser.sample == Normaliser::Sample::soft ? Weighing::softmax : Weighing::hardmax;
     default:
@@ -54,11 +59,10 @@ Engine::Engine(const AttentionShape& shape, std::span<const Segment> segments,
   setting.weighing = weighing_of(options.normaliser);
   setting.two_passes =
       kind == Kind::sparsemax || kind == Kind::entmax15 || !setting.recipe.weight_is_linear;
-  require(!setting.two_passes, "attention: two passes are not built yet");
-  require(!wanted.by_products, "attention: by-products are not built yet");
   setting.by_products = wanted.by_products;
+  setting.top = wanted.top;
   if (options.normaliser.sinks) setting.sinks.resize(static_cast<std::size_t>(shape.heads));
-  setting.programs = Programs(setting.recipe);
+  setting.programs = Programs(setting.recipe, wanted.by_products);
   replan(segments);
 }
 
@@ -96,7 +100,8 @@ void Engine::replan(std::span<const Segment> segments) {
 
 int64_t Engine::workspace_bytes() const noexcept {
   return setting_.threads * scratch_bytes(setting_, cut_) +
-         round_up(cut_.partial_numbers * 4, 1 << 18);
+         round_up(cut_.partial_numbers * 4, 1 << 18) +
+         (setting_.by_products ? round_up(cut_.statistics * 8, 64) : 0);
 }
 
 std::string Engine::explain() const { return regard::explain(setting_, cut_, workspace_bytes()); }
@@ -168,11 +173,47 @@ void Engine::run(const KeySource& source, const CallArrays& arrays, ThreadPool& 
   }
   const int64_t bytes = scratch_bytes(setting_, cut_);
   auto* const partials = reinterpret_cast<float*>(workspace_.data() + setting_.threads * bytes);
+  float* const statistics_l = statistics() == nullptr ? nullptr : statistics() + cut_.statistics;
+  const auto job_of = [&](const Scratch& scratch) {
+    return Job{setting_,        cut_,         arrays,      source, scratch, parameters_.data(),
+               parameter_step_, statistics(), statistics_l};
+  };
   pool.parallel_for(static_cast<int64_t>(cut_.tasks.size()), [&](int64_t index, int slot) {
     const Scratch scratch = scratch_at(setting_, cut_, workspace_.data() + slot * bytes);
-    const Job job{setting_, cut_, arrays, source, scratch, parameters_.data(), parameter_step_};
-    run_fold_task(job, cut_.tasks[static_cast<std::size_t>(index)], partials, pending_.data());
+    const Task& task = cut_.tasks[static_cast<std::size_t>(index)];
+    if (setting_.two_passes) {
+      run_two_pass_task(job_of(scratch), task);
+    } else {
+      run_fold_task(job_of(scratch), task, partials, pending_.data());
+    }
   });
+  if (!setting_.by_products) return;
+  const int64_t most = std::min<int64_t>(kFoldRows, cut_.task_rows);
+  for (std::size_t n = 0; n < setting_.segments.size(); ++n) {
+    const int segment = static_cast<int>(n);
+    const int64_t rows = setting_.rows_of(setting_.segments[n]);
+    const int64_t blocks = wants_rows(arrays.extras) ? (rows + most - 1) / most : 0;
+    pool.parallel_for(blocks * shape.kv_heads, [&](int64_t index, int slot) {
+      const Scratch scratch = scratch_at(setting_, cut_, workspace_.data() + slot * bytes);
+      const int64_t first = index % blocks * most;
+      show_rows(job_of(scratch), segment, index / blocks, first,
+                static_cast<int>(std::min(most, rows - first)));
+    });
+    const int64_t tiles =
+        arrays.extras.key_sums.data != nullptr ? (cut_.most_keys + kTileKeys - 1) / kTileKeys : 0;
+    pool.parallel_for(tiles * shape.kv_heads, [&](int64_t index, int slot) {
+      const Scratch scratch = scratch_at(setting_, cut_, workspace_.data() + slot * bytes);
+      sum_keys(job_of(scratch), segment, index / tiles, index % tiles * kTileKeys);
+    });
+  }
+}
+
+// [2][statistics]: m, then l.
+float* Engine::statistics() const {
+  if (!setting_.by_products) return nullptr;
+  return reinterpret_cast<float*>(workspace_.data() +
+                                  setting_.threads * scratch_bytes(setting_, cut_) +
+                                  round_up(cut_.partial_numbers * 4, 1 << 18));
 }
 
 }  // namespace regard

@@ -18,6 +18,7 @@ namespace regard {
 // What runs of a plan may ask for besides out and lse: it needs workspace.
 struct Wanted {
   bool by_products = false;  // entropy, key_sums, the largest weights, matrices
+  int64_t top = 0;           // how many of the largest weights
 };
 
 class Engine {
@@ -36,6 +37,7 @@ class Engine {
   void run(const KeySource& source, const CallArrays& arrays, ThreadPool& pool);
 
  private:
+  float* statistics() const;
   void read_arrays();
   void read_parameters();
 

@@ -69,7 +69,7 @@ class FoldTask {
 void FoldTask::finish(int fold) {
   finished_ |= 1u << fold;
   finish_rows(job_.setting.weighing, total(0, fold), rows_of(fold),
-              finished_rows(job_, fold * kFoldRows));
+              finished_rows(job_, block_, fold * kFoldRows));
 }
 
 // The chunk is complete for these rows.
@@ -165,12 +165,12 @@ void FoldTask::merge(const Join& join) {
                 partial(join.first_partial + part * task_.rows * (2 + columns_)), task_.rows,
                 part == 0, s_.running);
   }
-  finish_rows(job_.setting.weighing, s_.running, task_.rows, finished_rows(job_, 0));
+  finish_rows(job_.setting.weighing, s_.running, task_.rows, finished_rows(job_, block_, 0));
 }
 
 }  // namespace
 
-FinishedRows finished_rows(const Job& job, int row) {
+FinishedRows finished_rows(const Job& job, const Block& block, int row) {
   const Scratch& s = job.scratch;
   const OutputView<4>& out = job.arrays.out;
   FinishedRows to{.dtype = out.dtype,
@@ -179,6 +179,10 @@ FinishedRows finished_rows(const Job& job, int row) {
                   .dim_v = job.setting.shape.dim_v};
   if (job.arrays.extras.lse.data != nullptr) to.lse_of_row = s.lse_rows + row;
   if (!job.setting.sinks.empty()) to.sinks = s.sinks + row;
+  if (job.statistics_m != nullptr) {
+    to.m = job.statistics_m + block.statistic(row);
+    to.l = job.statistics_l + block.statistic(row);
+  }
   return to;
 }
 

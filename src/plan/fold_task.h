@@ -13,6 +13,6 @@ void run_fold_task(const Job& job, const Task& task, float* partials,
                    std::atomic<int32_t>* pending) noexcept;
 
 // Where rows row .. row + count - 1 of a block are written when they are finished.
-FinishedRows finished_rows(const Job& job, int row);
+FinishedRows finished_rows(const Job& job, const Block& block, int row);
 
 }  // namespace regard

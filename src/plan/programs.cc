@@ -40,8 +40,12 @@ Ranges everywhere(std::span<const Segment> segments, int64_t heads) {
 
 }  // namespace
 
-Programs::Programs(const Recipe& recipe)
-    : has_score_(!recipe.score.empty()), has_weight_(!recipe.weight.empty()) {
+Programs::Programs(const Recipe& recipe, bool shows)
+    : has_score_(!recipe.score.empty()),
+      has_weight_(!recipe.weight.empty()),
+      shows_others_(shows && recipe.score.node() != recipe.options.score.node()),
+      has_shown_score_(!recipe.options.score.empty()) {
+  if (shows_others_ && has_shown_score_) shown_score_ = prepared(recipe.options.score, {});
   if (has_score_) score_ = prepared(recipe.score, {});
   if (has_weight_) weight_ = prepared(recipe.weight, {});
   set_mask(recipe, recipe.mask);
@@ -52,10 +56,12 @@ void Programs::set_mask(const Recipe& recipe, const Expr& mask) {
   bounds_.reset();
   if (!mask.empty()) {
     masked_ = prepared(recipe.score, mask);
+    if (shows_others_) shown_masked_ = prepared(recipe.options.score, mask);
     bounds_.emplace(mask);
   }
   scratch_bytes_ = 0;
-  for (const TileProgram* program : {scoring(Sight::some), scoring(Sight::all), weighting()}) {
+  for (const TileProgram* program : {scoring(Sight::some), scoring(Sight::all), shown(Sight::some),
+                                     shown(Sight::all), weighting()}) {
     if (program != nullptr)
       scratch_bytes_ = std::max(scratch_bytes_, tile_program_scratch(*program));
   }
@@ -82,6 +88,12 @@ Sight Programs::look(const Ranges& ranges, std::span<Interval> scratch) const {
 const TileProgram* Programs::scoring(Sight sight) const {
   if (sight == Sight::some && masks()) return &masked_;
   return has_score_ ? &score_ : nullptr;
+}
+
+const TileProgram* Programs::shown(Sight sight) const {
+  if (!shows_others_) return scoring(sight);
+  if (sight == Sight::some && masks()) return &shown_masked_;
+  return has_shown_score_ ? &shown_score_ : nullptr;
 }
 
 }  // namespace regard

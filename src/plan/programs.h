@@ -18,7 +18,8 @@ enum class Sight : uint8_t { none, all, some };
 class Programs {
  public:
   Programs() = default;
-  explicit Programs(const Recipe& recipe);
+  // shows: scores may be asked for.
+  Programs(const Recipe& recipe, bool shows);
 
   // What the mask's program is for these segments: the recipe's rest, or the whole mask where the
   // rest may read outside of its arrays. That makes a score NaN in or out of the band, so there the
@@ -36,6 +37,8 @@ class Programs {
 
   // To be run on scores; null: nothing. Of a tile that all rows see whole, mask work is left out.
   const TileProgram* scoring(Sight sight) const;
+  // The same without what the normaliser adds to scores: for scores that are shown.
+  const TileProgram* shown(Sight sight) const;
   // To be run on weights; null: nothing.
   const TileProgram* weighting() const { return has_weight_ ? &weight_ : nullptr; }
   int64_t scratch_bytes() const { return scratch_bytes_; }
@@ -46,6 +49,9 @@ class Programs {
 
   bool has_score_ = false, has_weight_ = false, whole_mask_ = false;
   TileProgram score_, masked_, weight_;  // the score alone; score and mask
+  // Where scores that are shown differ.
+  bool shows_others_ = false, has_shown_score_ = false;
+  TileProgram shown_score_, shown_masked_;
   Expr mask_;
   std::optional<Bounds> bounds_;  // of mask_
   int64_t scratch_bytes_ = 0;

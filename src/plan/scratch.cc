@@ -67,13 +67,19 @@ int64_t carve(const Setting& setting, const Cut& cut, uintptr_t base, Scratch& s
   carver.take(s.ignored, programs ? kFoldRows * kTilePanels : 0);
   const int64_t tiles = setting.two_passes ? (cut.most_keys + kTileKeys - 1) / kTileKeys : 0;
   s.kept_keys = tiles * kTileKeys;
-  carver.take(s.kept, fold * s.kept_keys);
-  carver.take(s.kept_allowed, programs ? tiles * kFoldRows * kTilePanels : 0);
+  carver.take(s.kept, rows * s.kept_keys);
+  const int64_t folds = (cut.task_rows + kFoldRows - 1) / kFoldRows;
+  carver.take(s.kept_allowed, programs ? tiles * folds * kFoldRows * kTilePanels : 0);
   carver.take(s.visits, tiles);
-  const bool statistics = setting.two_passes || setting.by_products;
-  carver.take(s.m, statistics ? kFoldRows : 0);
-  carver.take(s.l, statistics ? kFoldRows : 0);
-  carver.take(s.lse, statistics ? kFoldRows : 0);
+  carver.take(s.first_keys, tiles);
+  carver.take(s.m, setting.two_passes ? rows : 0);
+  carver.take(s.l, setting.two_passes ? rows : 0);
+  const int64_t shown = setting.by_products ? kFoldRows : 0;
+  carver.take(s.shown, shown * kTileKeys);
+  carver.take(s.entropy, shown);
+  carver.take(s.top_weights, shown * setting.top);
+  carver.take(s.top_keys, shown * setting.top);
+  carver.take(s.key_sums, setting.by_products ? 2 * setting.group * kTileKeys : 0);
   return round_up(carver.used(), 64) + 64 * 16;  // so that threads share no line or set
 }
 

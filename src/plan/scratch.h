@@ -33,12 +33,20 @@ struct Scratch {
   void* program;
   uint16_t *allowed, *ignored;  // [48][8]
 
-  // Two passes: the scores of 48 rows, their masks and statistics, and which tiles they saw.
-  float* kept;             // [48][keys rounded up to 128]
-  uint16_t* kept_allowed;  // [tiles][48][8]
+  // Two passes: the scores of the rows, their masks and statistics, and which tiles they saw.
+  float* kept;             // [rows][kept_keys]
+  uint16_t* kept_allowed;  // [tiles][folds][48][8]
   TileVisit* visits;       // [tiles]
-  float *m, *l, *lse;      // [48]
-  int64_t kept_keys;
+  int32_t* first_keys;     // [tiles]
+  float *m, *l;            // [rows]
+  int64_t kept_keys;       // of a segment, rounded up to 128
+
+  // By-products of 48 rows.
+  float* shown;        // [48][128]
+  float* entropy;      // [48]
+  float* top_weights;  // [48][top]
+  int32_t* top_keys;
+  float* key_sums;  // two of [group][128]
 };
 
 // The scratch that begins at base, 64-byte aligned.

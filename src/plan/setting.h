@@ -35,6 +35,7 @@ struct Setting {
   Weighing weighing = Weighing::softmax;
   bool two_passes = false;   // weights need all scores of a row first
   bool by_products = false;  // runs may ask for more than out and lse
+  int64_t top = 0;           // largest weights of each row
   Programs programs;
   program::Band band;  // of the recipe, or everything where programs interpret the whole mask
   std::vector<Segment> segments;

@@ -248,14 +248,14 @@ HWY_ATTR void choose(const Fold& fold) {
   });
 }
 
-// A program of p that is linear in it; keys that a row may not use keep p = 0.
-HWY_ATTR void weigh_by_program(const Fold& fold, const uint16_t* allowed) {
-  const FoldRows& rows = fold.rows;
+// The program of p; keys that a row may not use keep p = 0.
+HWY_ATTR void weigh_by_program(const FoldRows& rows, const Group* groups, int count,
+                               const uint16_t* allowed) {
   const Scoring& program = *rows.weights;
   ::regard::run_tile_program(*program.program, program.place, rows.scores, program.allowed,
                              program.scratch);
-  for (int g = 0; g < fold.count; ++g) {
-    const Group& group = fold.groups[g];
+  for (int g = 0; g < count; ++g) {
+    const Group& group = groups[g];
     for (int r = group.row; r < group.row + group.height; ++r) {
       for (int p = group.first_panel(); p < group.end_panel(); ++p) {
         uint32_t bits = seen_bits(rows.seen[r], p);
@@ -346,11 +346,11 @@ HWY_ATTR void fold_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& 
     case Weighing::relu:
       weigh_each(fold, Positive());
       break;
-    case Weighing::hardmax:
+    default:
       choose(fold);
       break;
   }
-  if (rows.weights != nullptr) weigh_by_program(fold, allowed);
+  if (rows.weights != nullptr) weigh_by_program(rows, groups, count, allowed);
   add_values_of(rows, groups, count, tile, ahead, allowed, fresh, shrink, state);
 }
 
@@ -375,8 +375,9 @@ HWY_ATTR void add_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& a
   Group groups[kMostGroups];
   const int count = group_rows(rows.rows, rows.seen, groups);
   const bool masks = rows.scoring != nullptr && rows.scoring->program->mask >= 0;
-  add_values_of(rows, groups, count, tile, ahead, masks ? rows.scoring->allowed : nullptr, fresh,
-                shrink, state);
+  const uint16_t* const allowed = masks ? rows.scoring->allowed : nullptr;
+  if (rows.weights != nullptr) weigh_by_program(rows, groups, count, allowed);
+  add_values_of(rows, groups, count, tile, ahead, allowed, fresh, shrink, state);
 }
 
 HWY_ATTR void score_row(const float* q, int64_t dim, const KeyTile& tile, float* out) {

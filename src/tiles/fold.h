@@ -72,7 +72,8 @@ void clear_state(const FoldState& state, int rows) noexcept;
 //   relu     p = max(s, 0), l = Σ p        hardmax  p = 1 for the first of the largest so far,
 // whose o and m replace the state's; l is then 1 + that key, as an integer's bits, and NaN after a
 // NaN. sigmoid and relu keep m = 0.
-enum class Weighing : uint8_t { softmax, sigmoid, relu, hardmax };
+// sparsemax and entmax15 take two passes: weights.h.
+enum class Weighing : uint8_t { softmax, sigmoid, relu, hardmax, sparsemax, entmax15 };
 
 // A block of rows and what becomes of its scores.
 struct FoldRows {
@@ -97,8 +98,8 @@ void fold_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& ahead, bo
 // The two halves of it, for weights that depend on all scores of a row (weights.h).
 // scores [rows][128]: -inf for every key that the row may not use, up to the 128th.
 void score_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& ahead) noexcept;
-// o = o + p v (fresh: p v) with p = rows.scores, and 0 for every key that the row may not use.
-// rows.scoring: as in score_tile, its allowed keys still there.
+// o = o + p v (fresh: p v) with p = rows.scores behind rows.weights, of any kind, and 0 for every
+// key that the row may not use. rows.scoring: as in score_tile, its allowed keys still there.
 void add_tile(const FoldRows& rows, const KeyTile& tile, const Ahead& ahead, bool fresh,
               const FoldState& state) noexcept;
 

@@ -85,11 +85,20 @@ class ForwardComparison {
         const double w = want_.weights[static_cast<std::size_t>(row * keys_ + j)];
         squares += std::isnan(w) ? 0 : w * w;
       }
-      squares += relu_squares(row);
+      squares += relu_squares(row) + difference_squares(row);
       measure.add_row(is.data() + row * dim_v, want_.out.data() + row * dim_v, dim_v,
                       std::sqrt(squares * static_cast<double>(dim_v)));
     }
     if (!measure.complaint().empty()) complain("out", measure.complaint());
+  }
+
+  // Weights of sparsemax and entmax are differences of scores of size 1, and as exact as those.
+  double difference_squares(int64_t row) const {
+    const Normaliser::Kind kind = p_.options.normaliser.kind;
+    if (kind != Normaliser::Kind::sparsemax && kind != Normaliser::Kind::entmax15) return 0;
+    const auto first = want_.weights.begin() + row * keys_;
+    return static_cast<double>(
+        std::count_if(first, first + keys_, [](double w) { return w != 0; }));
   }
 
   // Scores of size 1 whose sum is small: p = s / Σ s takes on their error, multiplied.
