@@ -14,7 +14,6 @@
 #include "json.h"
 #include "kernels/ceiling.h"
 #include "reference/reference.h"
-#include "regard/half.h"
 #include "simd/target.h"
 #include "terminal.h"
 #include "verbs.h"
@@ -85,15 +84,10 @@ class Noise {
   uint64_t state_;
 };
 
-float rounded(float x, DType dtype) noexcept {
-  if (dtype == DType::f16) return to_f32(to_f16(x));
-  return dtype == DType::bf16 ? to_f32(to_bf16(x)) : x;
-}
-
-std::vector<float> noise(int64_t count, uint64_t seed, DType dtype) {
+std::vector<float> noise(int64_t count, uint64_t seed) {
   std::vector<float> numbers(static_cast<size_t>(count));
   Noise next(seed);
-  for (float& number : numbers) number = rounded(next(), dtype);
+  for (float& number : numbers) number = next();
   return numbers;
 }
 
@@ -103,9 +97,9 @@ class Case {
       : shape_(shape),
         dtype_(dtype),
         pool_(pool),
-        q_(noise(shape.batch * shape.rows * shape.heads * shape.dim, 1, DType::f32)),
-        k_(noise(shape.batch * shape.keys * shape.kv_heads * shape.dim, 2, dtype)),
-        v_(noise(shape.batch * shape.keys * shape.kv_heads * shape.dim, 3, dtype)),
+        q_(noise(shape.batch * shape.rows * shape.heads * shape.dim, 1)),
+        k_(noise(shape.batch * shape.keys * shape.kv_heads * shape.dim, 2)),
+        v_(noise(shape.batch * shape.keys * shape.kv_heads * shape.dim, 3)),
         out_(q_.size()),
         cache_(cache_shape()) {
     const int64_t pages = pages_per_sequence();
@@ -118,6 +112,8 @@ class Case {
       for (int64_t copy = 0; copy < copies(); ++copy) {
         cache_.append(copy, pages_of, 0, keys(k_, b), keys(v_, b));
       }
+      // The formula is that of the numbers that are stored.
+      cache_.read(0, pages_of, 0, stored(k_, b), stored(v_, b));
       segments_.push_back({b * shape.rows, shape.rows, shape.keys, pages_of});
     }
   }
@@ -140,7 +136,9 @@ class Case {
   int64_t pages_per_sequence() const { return (shape_.keys + kPageKeys - 1) / kPageKeys; }
   // Of K and V, each read once.
   int64_t bytes() const {
-    return 2 * shape_.batch * shape_.kv_heads * shape_.keys * row_bytes(dtype_, shape_.dim);
+    const int64_t scale = dtype_ == DType::i8 ? sizeof(float) : 0;
+    return 2 * shape_.batch * shape_.kv_heads * shape_.keys *
+           (row_bytes(dtype_, shape_.dim) + scale);
   }
   int64_t copies() const {
     if (shape_.rows > 1 || bytes() < kMemoryBytes) return 1;
@@ -163,6 +161,10 @@ class Case {
   View<const float, 3> keys(const std::vector<float>& all, int64_t sequence) const {
     return {all.data() + sequence * shape_.keys * shape_.kv_heads * shape_.dim,
             {shape_.keys, shape_.kv_heads, shape_.dim}};
+  }
+  View<float, 3> stored(std::vector<float>& all, int64_t sequence) const {
+    const View<const float, 3> of = keys(all, sequence);
+    return {const_cast<float*>(of.data), of.shape};
   }
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(shape_.dim)); }
 
@@ -280,8 +282,8 @@ int bench_attention(const Arguments& arguments) {
                     "may be given again; without: the nine shapes that other "
                     "libraries are timed on",
                     "B,Hq,Hk,Sq,Sk,D,causal");
-  line.choice("--dtype", dtype_name, {"f32", "f16", "bf16"}, "what keys and values are kept as",
-              "f32|f16|bf16 [f32]");
+  line.choice("--dtype", dtype_name, {"f32", "f16", "bf16", "i8"}, "what keys and values are kept as",
+              "f32|f16|bf16|i8 [f32]");
   line.real("--seconds", seconds, 0, 3600, "to time each shape for, at least", "X [0.5]");
   line.whole("-t,--threads", threads, 0, 1024, "threads; 0 = all cores", "N [0]");
   line.flag("--json", json, "print one JSON list");
@@ -290,9 +292,10 @@ int bench_attention(const Arguments& arguments) {
   std::vector<Shape> shapes;
   for (const CommandLine::Numbers& numbers : texts) shapes.push_back(as_shape(numbers));
   if (shapes.empty()) shapes.assign(std::begin(kPeerShapes), std::end(kPeerShapes));
-  const DType dtype = dtype_name == "f32"   ? DType::f32
-                      : dtype_name == "f16" ? DType::f16
-                                            : DType::bf16;
+  const DType dtype = dtype_name == "f32"    ? DType::f32
+                      : dtype_name == "f16"  ? DType::f16
+                      : dtype_name == "bf16" ? DType::bf16
+                                             : DType::i8;
   active_target();  // a wrong REGARD_TARGET is told here, before any thread asks for it
   ThreadPool pool(threads);
   Progress progress;
