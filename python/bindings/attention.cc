@@ -1,5 +1,6 @@
-// attention() over batches of sequences of one length, without the interpreter's lock.
-#include "regard/attention.h"
+// attention(), merge() and explain() over batches and ragged batches, without the interpreter's
+// lock.
+#include "attention.h"
 
 #include <fmt/format.h>
 #include <nanobind/nanobind.h>
@@ -16,118 +17,93 @@
 #include <vector>
 
 #include "arrays.h"
-#include "attention.h"
 #include "base/check.h"
+#include "calls.h"
+#include "regard/attention.h"
+#include "segments.h"
 
 namespace regard::python {
 namespace {
 
 using namespace nb::literals;
 
-// Axes of Borrowed::view().
-enum { kBatch, kTokens, kHeads, kDim };
+// What attention() fills besides out. The arrays live as long as the object does.
+struct Extras {
+  AttentionExtras views;
 
-// A batch of sequences of one length. All have the same mask, so where heads follow each other at
-// one distance throughout the batch, they are batch · heads heads of a single sequence: head h of
-// sequence b becomes b · heads + h, and reads key/value head b · kv_heads + h / group. That makes
-// one plan and keeps all threads busy however small a sequence is.
-bool folds(const OutputView<4>& a) {
-  return a.shape[kBatch] == 1 || a.shape[kHeads] == 1 ||
-         a.strides[kBatch] == a.shape[kHeads] * a.strides[kHeads];
-}
-View<float, 3> folded(const OutputView<4>& a) {
-  const int64_t step = a.shape[kHeads] == 1 ? a.strides[kBatch] : a.strides[kHeads];
-  return {static_cast<float*>(a.data),
-          {a.shape[kTokens], a.shape[kBatch] * a.shape[kHeads], a.shape[kDim]},
-          {a.strides[kTokens], step, a.strides[kDim]}};
-}
-
-// A view without its last axis.
-View<float, 2> without_dim(const View<float, 3>& a) {
-  return {a.data, {a.shape[0], a.shape[1]}, {a.strides[0], a.strides[1]}};
-}
-
-void check_batch(const Borrowed& q, const Borrowed& k, const Borrowed& v) {
-  for (const Borrowed* other : {&k, &v}) {
-    require(other->view().shape[kBatch] == q.view().shape[kBatch], "{}: {} has batch {}, q has {}",
-            q.call(), other->name(), other->view().shape[kBatch], q.view().shape[kBatch]);
-  }
-}
-
-// dim: the last axis that the output must have.
-void check_output(const Borrowed& output, const Borrowed& q, int64_t dim,
-                  std::initializer_list<const Borrowed*> inputs) {
-  View<float, 4>::Extents wanted = q.view().shape;
-  wanted[kDim] = dim;
-  require(output.view().shape == wanted, "{}: {} is {}, must be {}", q.call(), output.name(),
-          in_words(output.view().shape, output.axes()), in_words(wanted, output.axes()));
-  for (const Borrowed* input : inputs) check_apart(output, *input);
-}
-
-void check_types(std::initializer_list<const Borrowed*> arrays) {
-  for (const Borrowed* array : arrays) {
-    if (array->dtype() != "float32") {
-      refuse_type("{}: {} is {}, must be float32", array->call(), array->name(), array->dtype());
+  void add(std::string_view name, const Borrowed& array) {
+    const View<float, 4> a = array.as<float>();
+    if (name == "lse") {
+      views.lse = without_dim(a);
+    } else if (name == "entropy") {
+      views.entropy = without_dim(a);
+    } else if (name == "key_sums") {  // [segments, heads, keys]
+      views.key_sums = {a.data,
+                        {a.shape[kBatch], a.shape[kHeads], a.shape[kDim]},
+                        {a.strides[kBatch], a.strides[kHeads], a.strides[kDim]}};
+    } else if (name == "top_weights") {
+      views.top_weights = a;
+    } else if (name == "top_keys") {
+      views.top_keys = array.as<int32_t>();
+    } else if (name == "similarities") {
+      views.similarities = a;
+    } else if (name == "scores") {
+      views.scores = a;
+    } else if (name == "masked") {
+      views.masked = a;
+    } else {
+      require(name == "weights", "attention: there is no output called '{}'", name);
+      views.weights = a;
     }
   }
-}
-
-// The library's rules, stated with the sizes of one sequence: without a row nothing is computed.
-void check_inputs(const Borrowed& q, const Borrowed& k, const Borrowed& v,
-                  const AttentionOptions& options) {
-  check_types({&q, &k, &v});
-  check_batch(q, k, v);
-  const View<float, 3> no_rows = q.as<float>()[0].rows(0, 0);
-  View<float, 3> no_out = no_rows;
-  no_out.shape[2] = v.view().shape[kDim];
-  attention(no_rows, k.as<float>()[0], v.as<float>()[0], no_out, options);
-}
+};
 
 void run(const Borrowed& q, const Borrowed& k, const Borrowed& v, const Borrowed& out,
-         const Borrowed* lse, const AttentionOptions& options) {
-  for (const Borrowed* array : {&q, &k, &v, &out}) {
-    require(array->view().data != nullptr || array->view().size() == 0,
-            "{}: {} is a shape without numbers", q.call(), array->name());
-  }
-  check_inputs(q, k, v, options);
-  check_types({&out});
+         const AttentionOptions& options, const Extras& extras, const Segments& segments) {
+  check_numbers({&q, &k, &v, &out});
+  check_inputs(q, k, v);
   check_output(out, q, v.view().shape[kDim], {&q, &k, &v});
-  if (lse != nullptr) check_output(*lse, q, 1, {&q, &k, &v, &out});
-
-  const auto call = [&](const auto& part) {
-    attention(part(q.view()), part(k.view()), part(v.view()), part(out.view()), options,
-              lse != nullptr ? without_dim(part(lse->view())) : View<float, 2>());
-  };
-  if (folds(q.view()) && folds(k.view()) && folds(v.view()) && folds(out.view()) &&
-      (lse == nullptr || folds(lse->view()))) {
-    call(folded);
-    return;
+  if (segments) {
+    attention(sequence(q), sequence(k), sequence(v), output_sequence(out), look_at(*segments),
+              options, extras.views);
+  } else {
+    attention(q.view(), k.view(), v.view(), out.view(), options, extras.views);
   }
-  for (int64_t i = 0; i < q.view().shape[kBatch]; ++i) {
-    call([i](const OutputView<4>& a) { return a.as<float>()[i]; });
+}
+
+// Attention over the keys of a and of b: every sequence of a batch by itself.
+void merge_parts(const Borrowed& out_a, const Borrowed& lse_a, const Borrowed& out_b,
+                 const Borrowed& lse_b, const Borrowed& out, const Borrowed& lse) {
+  for (const Borrowed* array : {&out_a, &lse_a, &out_b, &lse_b, &out, &lse}) {
+    if (array->dtype() != "float32") {
+      refuse_type("merge: {} is {}, must be float32", array->name(), array->dtype());
+    }
+    require(array->view().shape[kBatch] == out_a.view().shape[kBatch],
+            "merge: {} has batch {}, out_a has {}", array->name(), array->view().shape[kBatch],
+            out_a.view().shape[kBatch]);
+  }
+  const auto part = [](const Borrowed& array, int64_t n) -> View<float, 3> {
+    return array.as<float>()[n];
+  };
+  const auto sums = [&](const Borrowed& array, int64_t n) -> View<float, 2> {
+    const View<float, 3> a = part(array, n);
+    return {a.data, {a.shape[0], a.shape[1]}, {a.strides[0], a.strides[1]}};
+  };
+  for (int64_t n = 0; n < out_a.view().shape[kBatch]; ++n) {
+    merge(part(out_a, n), sums(lse_a, n), part(out_b, n), sums(lse_b, n), part(out, n),
+          sums(lse, n));
   }
 }
 
 std::string explain_batch(const Borrowed& q, const Borrowed& k, const Borrowed& v,
                           const AttentionOptions& options) {
-  check_inputs(q, k, v, options);
-  std::vector<int64_t> shape = q.shape();
-  shape[q.axes().find('d')] = v.view().shape[kDim];
-  const Borrowed out({q.call(), "out"}, q.axes(), shape);  // as made when the caller gives none
+  check_inputs(q, k, v);
+  const std::string text = explain(sequence(q), sequence(k), sequence(v), options);
   const int64_t batch = q.view().shape[kBatch];
-  if (folds(q.view()) && folds(k.view()) && folds(v.view()) && folds(out.view())) {
-    const std::string text = explain(folded(q.view()), folded(k.view()), folded(v.view()), options);
-    if (batch == 1) return text;
-    return fmt::format("batch of {} as one sequence with {} times as many heads\n{}", batch, batch,
-                       text);
-  }
-  return fmt::format("batch of {}, one sequence after another:\n{}", batch,
-                     explain(q.as<float>()[0], k.as<float>()[0], v.as<float>()[0], options));
+  return batch == 1 ? text : fmt::format("batch of {} sequences, each:\n{}", batch, text);
 }
 
-}  // namespace
-
-void bind_attention(nb::module_& module) {
+void bind_arrays(nb::module_& module) {
   nb::class_<Borrowed>(module, "Borrowed", "An array as the library sees it, never copied.")
       .def(
           "__init__",
@@ -150,9 +126,39 @@ void bind_attention(nb::module_& module) {
       },
       "shape"_a, "call"_a, "name"_a, "axes"_a, "A shape without numbers, for explain().");
   module.def("check_layout", &check_layout, "axes"_a, "Refuses what names no axes.");
+}
 
-  module.def("attention", &run, "q"_a, "k"_a, "v"_a, "out"_a, "lse"_a.none(), "options"_a,
-             nb::call_guard<nb::gil_scoped_release>(), "Fills out, and lse if there is one.");
+}  // namespace
+
+void bind_attention(nb::module_& module) {
+  bind_arrays(module);
+  nb::class_<Extras>(module, "Extras", "What attention() fills besides out.")
+      .def(nb::init<>())
+      .def("add", &Extras::add, "name"_a, "array"_a, nb::keep_alive<1, 3>());
+  nb::class_<OwnedSegment>(module, "Segment", "One sequence of a ragged batch.")
+      .def(
+          "__init__",
+          [](OwnedSegment* self, int64_t first_row, int64_t rows, int64_t first_key, int64_t keys,
+             std::optional<int64_t> position, std::optional<int64_t> sequence_id,
+             std::vector<int32_t> block_table) {
+            new (self) OwnedSegment{{.first_row = first_row,
+                                     .rows = rows,
+                                     .keys = keys,
+                                     .first_key = first_key,
+                                     .position = position,
+                                     .sequence = sequence_id},
+                                    std::move(block_table)};
+          },
+          "first_row"_a, "rows"_a, "first_key"_a, "keys"_a, "position"_a.none(),
+          "sequence"_a.none(), "block_table"_a)
+      .def_prop_ro("keys", [](const OwnedSegment& s) { return s.segment.keys; })
+      .def_prop_ro("rows", [](const OwnedSegment& s) { return s.segment.rows; });
+
+  module.def("attention", &run, "q"_a, "k"_a, "v"_a, "out"_a, "options"_a, "extras"_a,
+             "segments"_a.none(), nb::call_guard<nb::gil_scoped_release>(),
+             "Fills out and the extras.");
+  module.def("merge", &merge_parts, "out_a"_a, "lse_a"_a, "out_b"_a, "lse_b"_a, "out"_a, "lse"_a,
+             nb::call_guard<nb::gil_scoped_release>(), "Fills out and lse.");
   module.def("explain", &explain_batch, "q"_a, "k"_a, "v"_a, "options"_a,
              nb::call_guard<nb::gil_scoped_release>(), "What attention() does with such arrays.");
 }

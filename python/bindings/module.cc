@@ -10,6 +10,7 @@
 
 #include "attention.h"
 #include "base/cpu.h"
+#include "cache.h"
 #include "linear_attention.h"
 #include "program.h"
 #include "regard/error.h"
@@ -67,5 +68,6 @@ NB_MODULE(_core, module) {
   regard::python::bind_program(module);
   regard::python::bind_slots(module);
   regard::python::bind_attention(module);
+  regard::python::bind_cache(module);
   regard::python::bind_linear_attention(module);
 }

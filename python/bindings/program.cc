@@ -164,6 +164,8 @@ void bind_scores(nb::module_& m) {
       "relative_position",
       [](const Captured& table, const Expr& s) { return relative_position(table.array(), s); },
       "table"_a, "s"_a);
+  m.def("uniform", &uniform, "seed"_a);
+  m.def("gumbel_noise", &gumbel_noise, "seed"_a);
   m.def("softcap", &softcap, "cap"_a, "s"_a);
   m.def(
       "additive_bias",

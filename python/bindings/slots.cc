@@ -38,7 +38,10 @@ Normaliser gumbel(float temperature, uint64_t seed, std::string_view sample) {
 void bind_slots(nb::module_& module) {
   module.def("causal", &causal_mask, "align"_a, "Causal masks by the name of their alignment.");
 
-  nb::class_<Normaliser>(module, "Normaliser", "How scores become weights: regard.softmax() and its kin make one.")
+  module.def("dropout", &dropout, "rate"_a, "seed"_a, "Weights that are dropped at random.");
+
+  nb::class_<Normaliser>(module, "Normaliser",
+                         "How scores become weights: regard.softmax() and its kin make one.")
       .def_prop_ro("is_softmax",
                    [](const Normaliser& n) { return n.kind == Normaliser::Kind::softmax; })
       .def_static("softmax", &softmax)
@@ -55,7 +58,8 @@ void bind_slots(nb::module_& module) {
       .def_static("hardmax", &hardmax)
       .def_static("gumbel_softmax", &gumbel, "temperature"_a, "seed"_a, "sample"_a);
 
-  nb::class_<Similarity>(module, "Similarity", "How a query and a key become a score: regard.dot() and its kin make one.")
+  nb::class_<Similarity>(module, "Similarity",
+                         "How a query and a key become a score: regard.dot() and its kin make one.")
       .def_static("dot", &dot)
       .def_static("cosine", &cosine)
       .def_static("negative_distance", &negative_distance)

@@ -11,18 +11,21 @@
 attention() computes, flex_attention() takes PyTorch FlexAttention's functions, explain() says how.
 Masks and score programs are expressions of regard.program. Normalisers and similarities are
 functions here. The arrays stay where they are: NumPy, torch on the CPU, DLPack, buffers.
-regard.torch, imported by itself, has gradients for torch and a backend for transformers.
 """
 
 from regard import program
 from regard._attention import attention, explain
+from regard._cache import AttentionPlan, KvCache, RopeTable, rope
 from regard._captured import Array, array
 from regard._core import version as __version__
 from regard._expr import Expr
+from regard._extras import Extras
 from regard._flex import flex_attention
 from regard._linear import LinearGradients, linear_attention, linear_attention_backward
 from regard._machine import doctor
 from regard._masks import causal, full
+from regard._merge import merge
+from regard._segments import Segment
 from regard._slots import (
     Normaliser,
     Similarity,
@@ -30,6 +33,7 @@ from regard._slots import (
     bilinear,
     cosine,
     dot,
+    dropout,
     entmax15,
     gumbel_softmax,
     hardmax,
@@ -42,9 +46,10 @@ from regard._slots import (
 )
 
 __all__ = [
-    "Array", "Expr", "LinearGradients", "Normaliser", "Similarity", "__version__", "additive",
-    "array", "attention", "bilinear", "causal", "cosine", "doctor", "dot", "entmax15", "explain",
-    "flex_attention", "full", "gumbel_softmax", "hardmax", "linear_attention",
-    "linear_attention_backward", "negative_distance", "program", "relu", "sigmoid", "softmax",
-    "softmax_with_sink", "sparsemax",
+    "Array", "AttentionPlan", "Expr", "Extras", "KvCache", "LinearGradients",
+    "Normaliser", "RopeTable", "Segment", "Similarity", "__version__", "additive", "array",
+    "attention",  "bilinear", "causal", "cosine", "doctor", "dot", "dropout",
+    "entmax15", "explain", "flex_attention", "full", "gumbel_softmax", "hardmax",
+    "linear_attention", "linear_attention_backward", "merge", "negative_distance", "program",
+    "relu", "rope", "sigmoid", "softmax", "softmax_with_sink", "sparsemax",
 ]

@@ -2,40 +2,48 @@
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regard import _arrays, _core
+from regard import _arrays, _core, _extras
+from regard._call import Call, call_of
+from regard._context import Trace
 from regard._masks import MaskLike
-from regard._options import check_flag, check_layout, options, sizes_of
+from regard._options import check_flag, check_layout, options
+from regard._segments import Segment
 
 Floats = NDArray[np.floating[Any]]
+Segments = Sequence[Segment] | Sequence[int] | tuple[Sequence[int], Sequence[int]] | None
 
 
 @overload
 def attention(q: NDArray[Any], k: Any, v: Any, *, mask: MaskLike = None, score: Any = None,
               bias: Any = None, normaliser: Any = "softmax", weight: Any = None,
               similarity: Any = "dot", scale: float | None = None, lse: Literal[False] = False,
-              layout: str = "thd", threads: int = 0, out: None = None) -> Floats: ...
+              extras: tuple[()] = (), top: int = 0, layout: str = "thd",
+              segments: Segments = None, threads: int = 0, out: None = None) -> Floats: ...
 @overload
 def attention(q: NDArray[Any], k: Any, v: Any, *, mask: MaskLike = None, score: Any = None,
               bias: Any = None, normaliser: Any = "softmax", weight: Any = None,
               similarity: Any = "dot", scale: float | None = None, lse: Literal[True],
-              layout: str = "thd", threads: int = 0,
-              out: None = None) -> tuple[Floats, NDArray[np.float32]]: ...
+              extras: tuple[()] = (), top: int = 0, layout: str = "thd",
+              segments: Segments = None, threads: int = 0, out: None = None) -> tuple[Floats, NDArray[np.float32]]: ...
 @overload
 def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None, score: Any = None,
               bias: Any = None, normaliser: Any = "softmax", weight: Any = None,
               similarity: Any = "dot", scale: float | None = None, lse: bool = False,
-              layout: str = "thd", threads: int = 0, out: Any = None) -> Any: ...
+              extras: Sequence[str] = (), top: int = 0, layout: str = "thd",
+              segments: Segments = None, threads: int = 0, out: Any = None) -> Any: ...
 
 
 def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None, score: Any = None,
               bias: Any = None, normaliser: Any = "softmax", weight: Any = None,
               similarity: Any = "dot", scale: float | None = None, lse: bool = False,
-              layout: str = "thd", threads: int = 0, out: Any = None) -> Any:
+              extras: Sequence[str] = (), top: int = 0, layout: str = "thd",
+              segments: Segments = None, threads: int = 0, out: Any = None) -> Any:
     """sum of weight(normalise(score(scale · u(q, k)) where mask)) v for each head.
 
     By default softmax(scale · q kᵀ) v. No score is ever stored.
@@ -48,9 +56,9 @@ def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None, score: Any = Non
     heads is a multiple of kv_heads: query head h reads key/value head h // (heads // kv_heads).
     dim and dim_v are at most 1024; any size may be 0.
 
-    Each is float32 on the CPU with any strides, and stays where it is: a NumPy array, a torch
-    tensor, or whatever offers DLPack or the buffer protocol. Other threads of Python run
-    meanwhile; nobody may write to these arrays until the call returns.
+    Each is float32, float16 or bfloat16, or all are float64, on the CPU with any strides, and stays
+    where it is: a NumPy array, a torch tensor, or whatever offers DLPack or the buffer protocol.
+    Other threads of Python run meanwhile; nobody may write to these arrays until the call returns.
 
     mask     which keys a query may use: None (all), "causal", a condition of regard.program, a
              function of (i, j) or (b, h, i, j) that is called once to write the condition down, or
@@ -67,46 +75,52 @@ def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None, score: Any = Non
              negative are legal
     lse      True: return (out, lse); lse holds the natural logarithm of each row's softmax
              denominator, with the axes of out but d. softmax only; without a sink
+    extras   names of what to give besides: return (out, regard.Extras), lse in it if asked for.
+             "entropy" (nats) and "key_sums" (weights summed over the rows) cost no matrix; "top",
+             with top=k, the k largest weights of each row and their keys; "similarities",
+             "scores", "masked" and "weights" are whole matrices [..., keys]
     layout   a letter for each axis: t (tokens or keys), h (heads), d (dim), b (batch), in any
              order: "thd", "bhtd", "bthd", ... Sequences of a batch have one length
+    segments sequences of any lengths, one after another in arrays without b: bounds such as
+             [0, 5, 12] of rows and keys, a pair of bounds (of rows, of keys), or regard.Segments.
+             Indices count within a sequence, and batch is its number
     threads  how many to use; 0 = all processors. Never changes a bit of the result
-    out      where to put the result: writable, overlapping no input
+    out      where to put the result: writable, overlapping no input; rounded once to its type
 
     In a function b, h, i and j are expressions (see regard.program): i is the query's position among
     the keys, keys - tokens + its index.
 
-    Returns out: the array that was given, else a new one, a torch tensor if q is one and a NumPy
-    array if not. A row that may use no key gives zeros, and lse -inf.
+    Returns out: the array that was given, else a new one of q's type, a torch tensor if q is one
+    and a NumPy array if not. A row that may use no key gives zeros, and lse -inf.
 
     Raises TypeError for what is no array of such numbers on the CPU or is of a wrong kind,
     ValueError for shapes and values that break a rule, MemoryError. out is untouched then.
     Source: Vaswani et al. 2017, "Attention Is All You Need", eq. 1; the online softmax is Milakov
     and Gimelshein 2018, its tiling FlashAttention (Dao et al. 2022).
     """
-    layout = check_layout(layout, "attention")
-    views = [_arrays.borrow(array, name, layout) for name, array in zip("qkv", (q, k, v))]
-    slots = options("attention", sizes_of(views[0], views[1], layout), mask=mask, score=score,
-                    bias=bias, normaliser=normaliser, weight=weight, similarity=similarity,
-                    scale=scale, threads=threads)
-    return run(q, views, slots, layout, check_flag(lse, "lse", "attention"), out)
+    call = call_of("attention", {"q": q, "k": k, "v": v}, layout, segments)
+    slots = options("attention", Trace(call.sizes), mask=mask, score=score, bias=bias,
+                    normaliser=normaliser, weight=weight, similarity=similarity, scale=scale,
+                    threads=threads)
+    fields = _extras.wanted(extras, top, check_flag(lse, "lse", "attention"), "attention")
+    out, found = run(q, call, slots, fields, out, top)
+    if len(extras) > 0:
+        return out, found
+    return (out, found.lse) if lse else out
 
 
-def run(q: Any, views: list[_core.Borrowed], slots: _core.Options, layout: str, lse: bool,
-        out: Any, call: str = "attention") -> Any:
-    """The call itself. Gives out, or (out, lse)."""
-    q_view, k_view, v_view = views
-    before, after = q_view.shape[:layout.index("d")], q_view.shape[layout.index("d") + 1:]
+def run(q: Any, call: Call, slots: _core.Options, fields: tuple[str, ...], out: Any,
+        top: int = 0) -> tuple[Any, _extras.Extras]:
+    """The call itself, with arrays like q for what nobody has given."""
     if out is None:
-        dim_v = v_view.shape[layout.index("d")]
-        out = _arrays.empty((*before, dim_v, *after), q, q_view.dtype)
-    out_view = _arrays.borrow(out, "out", layout, True, call)
-    if not lse:
-        _core.attention(q_view, k_view, v_view, out_view, None, slots)
-        return out
-    sums = _arrays.empty((*before, *after), like=q)
-    sums_view = _arrays.borrow(sums, "lse", layout.replace("d", ""), True, call)
-    _core.attention(q_view, k_view, v_view, out_view, sums_view, slots)
-    return out, sums
+        sizes = call.sizes_by_letter
+        out = _arrays.empty(tuple(sizes[letter] for letter in call.layout), q, call.q.dtype)
+        if call.segments is not None:
+            out[...] = 0  # rows in no segment
+    out_view = _arrays.borrow(out, "out", call.layout, True, call.name)
+    extras, core = _extras.make(fields, q, call, top)
+    _core.attention(call.q, call.k, call.v, out_view, slots, core, call.segments)
+    return out, extras
 
 
 def explain(q: Any, k: Any, v: Any, *, mask: MaskLike = None, score: Any = None,
@@ -124,7 +138,7 @@ def explain(q: Any, k: Any, v: Any, *, mask: MaskLike = None, score: Any = None,
     """
     layout = check_layout(layout, "explain")
     views = [_shaped(source, name, layout) for name, source in zip("qkv", (q, k, v))]
-    slots = options("explain", sizes_of(views[0], views[1], layout), mask=mask, score=score,
+    slots = options("explain", Trace(Call("explain", *views, layout).sizes), mask=mask, score=score,
                     bias=bias, normaliser=normaliser, weight=weight, similarity=similarity,
                     scale=scale, threads=threads)
     return _core.explain(*views, slots)

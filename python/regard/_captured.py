@@ -125,14 +125,15 @@ class Array:
         return at if low >= 0 else apply("where", at < 0, at + extent, at)
 
 
-def array(source: Any, name: str = "array", differentiable: bool = False) -> Array:
+def array(source: Any, name: str = "array", differentiable: bool | None = None) -> Array:
     """Numbers that a program is to read: regard.array(bias)[h, i, j] is an expression.
 
     source          of 1 to 4 axes, any strides, on the CPU: NumPy, torch, DLPack, buffers, lists.
                     float32, int32 and bool are read where they lie, later changes included; other
                     types are converted to one of these now
     name            what printed formulas and messages call it
-    differentiable  real numbers only: attention_backward() can give its gradient
+    differentiable  attention_backward() can give its gradient; real numbers only. By default where
+                    it is a torch tensor that requires one
 
     Within functions that regard traces, torch tensors and NumPy arrays need no array().
 
@@ -143,21 +144,27 @@ def array(source: Any, name: str = "array", differentiable: bool = False) -> Arr
         return source
     if not isinstance(name, str):
         raise TypeError(f"array: name is {name!r}, must be a string")
+    if differentiable is None:
+        differentiable = bool(getattr(source, "requires_grad", False))
     core = _core.Captured(_readable(source, name), name, bool(differentiable))
     return Array(core, source, (None,) * len(core.shape))
 
 
 def capture(source: Any, known_as: Any = None) -> Array:
     """The array that a traced function reads: the same one for the same memory in one trace."""
+    if isinstance(source, Array):
+        return source
     trace = current()
-    pointer = source.data_ptr() if _arrays.is_tensor(source) else source.ctypes.data
-    strides = source.stride() if _arrays.is_tensor(source) else source.strides
-    key = (pointer, tuple(source.shape), tuple(strides), str(source.dtype))
+    if _arrays.is_tensor(source):
+        key: Any = (source.data_ptr(), source.shape, source.stride(), source.dtype)
+    elif isinstance(source, np.ndarray):
+        key = (source.ctypes.data, source.shape, source.strides, source.dtype)
+    else:
+        key = id(source)
     if key not in trace.arrays:
         name = trace.names.get(id(source if known_as is None else known_as),
                                f"array{len(trace.arrays)}")
-        wants_gradient = getattr(source, "requires_grad", False) and source.is_floating_point()
-        trace.arrays[key] = array(source, name, wants_gradient)
+        trace.arrays[key] = array(source, name)
     return trace.arrays[key]
 
 

@@ -7,10 +7,11 @@ import numpy as np
 
 from regard import _arrays, _core, program
 from regard._attention import run
-from regard._context import Sizes, Trace, tracing
+from regard._call import Call
+from regard._context import Trace, tracing
 from regard._expr import Expr
 from regard._options import check_flag, thread_count
-from regard._slots import Normaliser, Similarity
+from regard._slots import dot, softmax
 from regard._trace import trace_mask, trace_score
 
 _CALL = "flex_attention"
@@ -52,17 +53,27 @@ def flex_attention(query: Any, key: Any, value: Any, score_mod: Callable[..., An
     key_view, value_view = (
         _arrays.borrow(_broadcast(array, query_view.shape[:1]), name, "bhtd", call=_CALL)
         for name, array in (("key", key), ("value", value)))
-    if not check_flag(enable_gqa, "enable_gqa", _CALL) and key_view.shape[1] != query_view.shape[1]:
-        raise ValueError(f"{_CALL}: key has {key_view.shape[1]} heads, query has "
-                         f"{query_view.shape[1]}; enable_gqa=True shares them")
-    sizes = Sizes(query_view.shape[0], query_view.shape[1], query_view.shape[2], key_view.shape[2])
-    mask, score = programs(score_mod, block_mask, mask_mod, Trace(sizes))
+    shared_heads(query_view, key_view, enable_gqa)
+    call = Call(_CALL, query_view, key_view, value_view, "bhtd")
+    slots = flex_options(score_mod, block_mask, mask_mod, scale, threads, Trace(call.sizes))
+    out, extras = run(query, call, slots, ("lse",) if return_lse else (), out)
+    return (out, extras.lse) if return_lse else out
+
+
+def shared_heads(query: Any, key: Any, enable_gqa: Any) -> None:
+    """Heads may differ where the caller says so."""
+    if not check_flag(enable_gqa, "enable_gqa", _CALL) and key.shape[1] != query.shape[1]:
+        raise ValueError(f"{_CALL}: key has {key.shape[1]} heads, query has {query.shape[1]}; "
+                         "enable_gqa=True shares them")
+
+
+def flex_options(score_mod: Any, block_mask: Any, mask_mod: Any, scale: Any, threads: Any,
+                 trace: Trace) -> _core.Options:
+    mask, score = programs(score_mod, block_mask, mask_mod, trace)
     if scale is not None and (isinstance(scale, bool) or not isinstance(scale, (int, float))):
         scale = _number(scale)
-    slots = _core.Options(mask, score, Normaliser.softmax(), _core.Expr(), Similarity.dot(), scale,
-                          thread_count(threads, _CALL))
-    return run(query, [query_view, key_view, value_view], slots, "bhtd", bool(return_lse), out,
-               _CALL)
+    return _core.Options(mask, score, softmax().core, _core.Expr(), dot().core, scale,
+                         thread_count(threads, _CALL))
 
 
 def programs(score_mod: Any, block_mask: Any, mask_mod: Any,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from regard import _arrays, _core, program
-from regard._captured import Array
+from regard._captured import Array, capture
 from regard._context import Sizes, Trace, tracing
 from regard._expr import Expr, as_expr
 from regard._functions import real
@@ -115,5 +115,6 @@ def as_score(score: Any, bias: Any, trace: Trace, call: str = "attention") -> _c
             raise TypeError(f"{call}: bias is {bias.dtype}, must be real")
         check_extents(bias, trace.sizes, "bias", call)
         with tracing(trace):
-            result = program.additive_bias(program.array(bias, "bias"), result)
+            trace.names.setdefault(id(bias), "bias")
+            result = program.additive_bias(capture(bias), result)
     return _core.Expr() if result is None else result._core

@@ -8,27 +8,32 @@ from typing import Any
 import numpy as np
 
 from regard import _core
-from regard._context import Sizes, Trace
+from regard._context import Trace
 from regard._expr import Expr
 from regard._functions import real
 from regard._masks import as_mask, as_score
-from regard._slots import as_normaliser, as_similarity
+from regard._slots import Normaliser, Similarity, as_normaliser, as_similarity
 from regard._trace import trace_score
 
 _MAX_THREADS = 1024
 
 
-def options(call: str, sizes: Sizes | None, *, mask: Any = None, score: Any = None,
+def options(call: str, trace: Trace, *, mask: Any = None, score: Any = None,
             bias: Any = None, normaliser: Any = "softmax", weight: Any = None,
             similarity: Any = "dot", scale: Any = None, threads: Any = 0) -> _core.Options:
-    trace = Trace(sizes)
     if scale is not None and (not isinstance(scale, numbers.Real) or isinstance(scale, bool)):
         raise TypeError(f"{call}: scale is {scale!r}, must be a number or None")
     return _core.Options(
         as_mask(mask, trace, call), as_score(score, bias, trace, call),
-        as_normaliser(normaliser, call), _as_weight(weight, trace, call),
-        as_similarity(similarity, call), None if scale is None else float(scale),
+        _slot(as_normaliser(normaliser, call), trace), _as_weight(weight, trace, call),
+        _slot(as_similarity(similarity, call), trace), None if scale is None else float(scale),
         thread_count(threads, call))
+
+
+def _slot(slot: Normaliser | Similarity, trace: Trace) -> Any:
+    for array in slot.arrays:
+        trace.arrays[id(array)] = array
+    return slot.core
 
 
 def thread_count(threads: Any, call: str) -> int:
@@ -63,9 +68,3 @@ def check_layout(layout: Any, call: str) -> str:
         raise TypeError(f"{call}: layout is {layout!r}, must be letters such as 'thd'")
     _core.check_layout(layout)
     return layout
-
-
-def sizes_of(q: _core.Borrowed, k: _core.Borrowed, layout: str) -> Sizes:
-    at = {letter: layout.find(letter) for letter in "bth"}
-    return Sizes(q.shape[at["b"]] if at["b"] >= 0 else 1, q.shape[at["h"]], q.shape[at["t"]],
-                 k.shape[at["t"]])

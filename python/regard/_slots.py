@@ -1,17 +1,32 @@
 """Normalisers and similarities: two slots of the operator, by the names that C++ gives them."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from regard import _core
-from regard._captured import array
+from regard._captured import Array, array
+from regard._expr import Expr
 
-Normaliser = _core.Normaliser
-Similarity = _core.Similarity
+
+@dataclass(frozen=True)
+class Normaliser:
+    """How scores become weights: regard.softmax() and its kin make one."""
+
+    core: _core.Normaliser
+    arrays: tuple[Array, ...] = ()  # what it reads
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """How a query and a key become a score: regard.dot() and its kin make one."""
+
+    core: _core.Similarity
+    arrays: tuple[Array, ...] = ()
 
 
 def softmax() -> Normaliser:
     """p = exp(s) / sum exp(s). A score of +inf makes its row NaN."""
-    return Normaliser.softmax()
+    return Normaliser(_core.Normaliser.softmax())
 
 
 def softmax_with_sink(sink: Any) -> Normaliser:
@@ -22,33 +37,34 @@ def softmax_with_sink(sink: Any) -> Normaliser:
     Source: Xiao et al. 2023; learned sinks are gpt-oss's (OpenAI 2025).
     """
     if isinstance(sink, (int, float)):
-        return Normaliser.softmax_with_sink(sink)
-    return Normaliser.softmax_with_sinks(array(sink, "sinks")._core)
+        return Normaliser(_core.Normaliser.softmax_with_sink(sink))
+    sinks = array(sink, "sinks")
+    return Normaliser(_core.Normaliser.softmax_with_sinks(sinks._core), (sinks,))
 
 
 def sigmoid(bias: float = 0.0) -> Normaliser:
     """p = 1 / (1 + exp(-(s + bias))). Source: Ramapuram et al. 2024."""
-    return Normaliser.sigmoid(bias)
+    return Normaliser(_core.Normaliser.sigmoid(bias))
 
 
 def relu() -> Normaliser:
     """p = max(s, 0) / sum max(s, 0); a row without a positive score gives zeros."""
-    return Normaliser.relu()
+    return Normaliser(_core.Normaliser.relu())
 
 
 def sparsemax() -> Normaliser:
     """The Euclidean projection of the scores onto the simplex. Source: Martins and Astudillo 2016."""
-    return Normaliser.sparsemax()
+    return Normaliser(_core.Normaliser.sparsemax())
 
 
 def entmax15() -> Normaliser:
     """1.5-entmax, between softmax and sparsemax. Source: Peters et al. 2019."""
-    return Normaliser.entmax15()
+    return Normaliser(_core.Normaliser.entmax15())
 
 
 def hardmax() -> Normaliser:
     """1 for the largest score, the lowest key among equals; its gradient is 0."""
-    return Normaliser.hardmax()
+    return Normaliser(_core.Normaliser.hardmax())
 
 
 def gumbel_softmax(temperature: float, seed: int,
@@ -58,22 +74,22 @@ def gumbel_softmax(temperature: float, seed: int,
     sample: the weights ("soft"), 1 for the largest ("hard"), or that with the gradient of the
     weights ("straight_through"). Source: Jang et al. 2017.
     """
-    return Normaliser.gumbel_softmax(temperature, seed, sample)
+    return Normaliser(_core.Normaliser.gumbel_softmax(temperature, seed, sample))
 
 
 def dot() -> Similarity:
     """q · k; default scale 1/sqrt(dim)."""
-    return Similarity.dot()
+    return Similarity(_core.Similarity.dot())
 
 
 def cosine() -> Similarity:
     """q · k / (|q| |k|), 0 with a zero vector; default scale 1."""
-    return Similarity.cosine()
+    return Similarity(_core.Similarity.cosine())
 
 
 def negative_distance() -> Similarity:
     """-|q - k|²; default scale 1/(2 sqrt(dim)), which makes softmax a Gaussian kernel smoother."""
-    return Similarity.negative_distance()
+    return Similarity(_core.Similarity.negative_distance())
 
 
 def bilinear(w: Any) -> Similarity:
@@ -81,7 +97,8 @@ def bilinear(w: Any) -> Similarity:
 
     Source: Luong et al. 2015, "general".
     """
-    return Similarity.bilinear(array(w, "w")._core)
+    w = array(w, "w")
+    return Similarity(_core.Similarity.bilinear(w._core), (w,))
 
 
 def additive(v: Any) -> Similarity:
@@ -89,7 +106,17 @@ def additive(v: Any) -> Similarity:
 
     Source: Bahdanau et al. 2015.
     """
-    return Similarity.additive(array(v, "v")._core)
+    v = array(v, "v")
+    return Similarity(_core.Similarity.additive(v._core), (v,))
+
+
+def dropout(rate: float, seed: int) -> Expr:
+    """A weight program: each weight is dropped with probability rate, the others times 1 / (1 - rate).
+
+    Keyed on (seed, sequence, head, i, j): independent of threads, tiles and batch.
+    Raises ValueError unless 0 <= rate < 1. Source: Srivastava et al. 2014.
+    """
+    return Expr(_core.dropout(rate, seed))
 
 
 _NORMALISERS = {"softmax": softmax, "sigmoid": sigmoid, "relu": relu, "sparsemax": sparsemax,

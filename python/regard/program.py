@@ -32,12 +32,12 @@ from regard._expr import Expr, apply, as_expr
 from regard._trace import LEAVES
 
 __all__ = [
-    "Array", "Expr", "abs", "alibi", "alibi_slopes", "additive_bias", "allowed", "array", "batch",
+    "Array", "Expr", "abs", "additive_bias", "alibi", "alibi_slopes", "allowed", "array", "batch",
     "block_sparse", "causal_mask", "chunk", "cos", "derivative", "dilated", "documents",
-    "evaluate", "exp", "floor", "head", "key", "left_padding", "lengths", "log", "maximum",
-    "minimum", "natten", "natten_2d", "prefix", "query", "relative_position", "row", "score",
-    "sequence", "sigmoid", "sin", "softcap", "sqrt", "t5_bias", "t5_buckets", "tanh", "tree_bits", "weight",
-    "where", "window",
+    "evaluate", "exp", "floor", "gumbel_noise", "head", "key", "left_padding", "lengths", "log",
+    "maximum", "minimum", "natten", "natten_2d", "prefix", "query", "relative_position", "row",
+    "score", "sequence", "sigmoid", "sin", "softcap", "sqrt", "t5_bias", "t5_buckets", "tanh",
+    "tree_bits", "uniform", "weight", "where", "window",
 ]
 
 # ---- leaves ----
@@ -282,6 +282,22 @@ def softcap(cap: Any, s: Any = None) -> Expr:
 def additive_bias(bias: Any, s: Any = None) -> Expr:
     """s + bias[..., row, j], the last of the axes [batch, heads, rows, keys]; extent 1 is broadcast."""
     return _of(_core.additive_bias(_array(bias, "bias"), _s(s)))
+
+
+# ---- random numbers: keyed on (seed, sequence, head, i, j), by counting ----
+
+
+def uniform(seed: int) -> Expr:
+    """Real numbers of [0, 1), one for each (sequence, head, i, j)."""
+    return _of(_core.uniform(seed))
+
+
+def gumbel_noise(seed: int) -> Expr:
+    """-log(-log(u)): the key with the largest s + gumbel_noise(seed) is drawn from softmax(s).
+
+    Source: Gumbel 1954.
+    """
+    return _of(_core.gumbel_noise(seed))
 
 
 # ---- looking at a program ----

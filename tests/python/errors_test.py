@@ -96,7 +96,7 @@ CASES = [
     (ValueError, f"threads ({2**70}) is not in 0 .. 1024", call(threads=2**70)),
     (TypeError, "threads is 1.5, must be an integer", call(threads=1.5)),
     (TypeError, "lse is 'yes', must be True or False", call(lse="yes")),
-    (ValueError, "lse is not offered for dim_v 0", call(v=V[..., :0], lse=True)),
+    (ValueError, "lse is asked for, but only softmax has one", call(normaliser="relu", lse=True)),
     (ValueError, "out is 4 x 4 x 9, must be 4 x 4 x 10", call(out=np.empty((4, 4, 9), FLOAT))),
     (ValueError, "out is 3 x 4 x 10, must be 4 x 4 x 10", call(out=np.empty((3, 4, 10), FLOAT))),
     (ValueError, "out is 3 x 4 x 4 x 10, must be 2 x 4 x 4 x 10",
@@ -122,7 +122,7 @@ CASES = [
     (TypeError, "q is (4.0, 2, 8), must be an array or sizes",
      lambda: regard.explain((4.0, 2, 8), (6, 2, 8), (6, 2, 8))),
     (MemoryError, "no memory for",
-     lambda: regard.explain((65536, 1, 1024), *[(2**31 - 1, 1, 1024)] * 2, threads=1024)),
+     lambda: regard.explain((65536, 1, 1024), *[(2**30, 1, 1024)] * 2, threads=1024)),
 ]
 
 

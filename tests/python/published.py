@@ -6,7 +6,7 @@ library, torch or numpy, which share these names, and for captured arrays of tha
 
 import numpy as np
 
-BATCH, HEADS, TOKENS, KEYS = 2, 4, 48, 48
+BATCH, HEADS, TOKENS, KEYS = 2, 4, 24, 24
 MINUS_INF = float("-inf")
 
 
@@ -19,9 +19,9 @@ def captured(lib):
         "head_offset": rng.standard_normal(HEADS, np.float32),
         "relative": rng.standard_normal(2 * TOKENS, np.float32),
         "document_id": np.sort(rng.integers(0, 5, TOKENS)),
-        "prefix_length": np.array([7, 20]),
-        "bidirectional": np.array([11, 30]),
-        "intervals": np.array([[0, 12], [5, 30], [30, 48], [0, 48]]),
+        "prefix_length": np.array([4, 10]),
+        "bidirectional": np.array([6, 15]),
+        "intervals": np.array([[0, 6], [3, 15], [15, 24], [0, 24]]),
         "scale": np.float32(0.75).reshape(()),
     }
     return arrays if lib is np else {k: lib.from_numpy(np.array(v)) for k, v in arrays.items()}
@@ -129,7 +129,7 @@ def mask_mods(lib, a):
 
     def sliding_window_causal(b, h, q_idx, kv_idx):
         causal = q_idx >= kv_idx
-        windowed = q_idx - kv_idx <= 10
+        windowed = q_idx - kv_idx <= 7
         return causal & windowed
 
     def prefix_lm(b, h, q_idx, kv_idx):
@@ -145,13 +145,13 @@ def mask_mods(lib, a):
 
     def dilated_sliding_window(b, h, q_idx, kv_idx):
         diff = abs(q_idx - kv_idx)
-        return (diff <= 12) & ((diff % 3) == 0) & (q_idx >= kv_idx)
+        return (diff <= 9) & ((diff % 3) == 0) & (q_idx >= kv_idx)
 
     def global_and_local(b, h, q_idx, kv_idx):
         return (kv_idx < 4) | (q_idx < 4) | (abs(q_idx - kv_idx) <= 6)
 
     def natten(b, h, q_idx, kv_idx):
-        width, height, kernel = 8, 6, 3
+        width, height, kernel = 6, 4, 3
         q_x, q_y = q_idx // width, q_idx % width
         kv_x, kv_y = kv_idx // width, kv_idx % width
         center_x = lib.clip(q_x, kernel // 2, height - 1 - kernel // 2)
@@ -159,7 +159,7 @@ def mask_mods(lib, a):
         return (abs(center_x - kv_x) <= kernel // 2) & (abs(center_y - kv_y) <= kernel // 2)
 
     def vision_intervals(b, h, q_idx, kv_idx):
-        interval = a["intervals"][kv_idx // 12]
+        interval = a["intervals"][kv_idx // 6]
         return (q_idx >= interval[0]) & (q_idx < interval[1])
 
     def one_mask_a_head(b, h, q_idx, kv_idx):
@@ -172,9 +172,3 @@ def mask_mods(lib, a):
     if lib is np:
         del masks["everything"]  # tensors have new_ones(), NumPy's arrays have not
     return masks
-
-
-def indices(lib=np):
-    """b, h, q_idx, kv_idx as arrays that broadcast to [batch, heads, tokens, keys]."""
-    axes = np.ogrid[:BATCH, :HEADS, :TOKENS, :KEYS]
-    return list(axes) if lib is np else [lib.from_numpy(axis) for axis in axes]

@@ -294,7 +294,7 @@ def test_unknown_methods():
     (lambda: regard.array(np.zeros(3))[3], "index 3 of array is not within its 3 elements"),
     (lambda: score() + 2**31, "the constant 2147483648 does not fit 32 bits"),
     (lambda: traced(lambda i, j: BIAS[i, j], ("row", "key")), "BIAS is too short: 3 elements along "
-                                                               "axis 0, and row reaches 47")])
+                                                               "axis 0, and row reaches 23")])
 def test_values_that_break_a_rule(make, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         make()
