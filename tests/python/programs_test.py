@@ -95,6 +95,22 @@ def weights(normaliser, scores):
     return regard.attention(q, k, np.eye(n, dtype=np.float32)[:, None], scale=1, normaliser=normaliser)[0, 0]
 
 
+def test_normalisers_by_hand():
+    np.testing.assert_allclose(weights("sparsemax", [1.0, 0.5, -1.0]), [0.75, 0.25, 0], atol=1e-6)
+    # entmax: p = ((s - tau) / 2)^2 where positive; here tau = -1 gives 1 = (1 + 0)^2 + 0
+    np.testing.assert_allclose(weights("entmax15", [1.0, -1.0, -3.0]), [1, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(weights("entmax15", [0.0, 0.0]), [0.5, 0.5], atol=1e-6)
+    np.testing.assert_array_equal(weights("hardmax", [1, 3, 3, 2]), [0, 1, 0, 0])
+    np.testing.assert_allclose(weights(regard.sigmoid(bias=1.0), [0.0]), [1 / (1 + np.exp(-1))], rtol=1e-6)
+    np.testing.assert_allclose(weights(regard.softmax_with_sink(0.0), [0.0, 0.0]), [1 / 3, 1 / 3], rtol=1e-6)
+    hard = weights(regard.gumbel_softmax(0.5, seed=3, sample="hard"), [0.0] * 8)
+    assert hard.sum() == 1 and hard.max() == 1
+    soft = weights(regard.gumbel_softmax(0.5, seed=3), [0.0] * 8)
+    assert soft.argmax() == hard.argmax() and 0 < soft.min()
+    others = [weights(regard.gumbel_softmax(0.5, seed=n, sample="hard"), [0.0] * 8).argmax() for n in range(20)]
+    assert len(set(others)) > 3
+
+
 def test_sinks_of_each_head():
     sinks = normal(8, H)
     expected = dense(Q, KEY, VALUE, sinks=sinks)
@@ -128,6 +144,14 @@ def test_learned_similarities():
         np.testing.assert_allclose(run(similarity=slot), expected.out, rtol=1e-4, atol=1e-5)
 
 
+def test_weight_programs():
+    doubled = run(weight=lambda p: p * 2)
+    np.testing.assert_allclose(doubled, 2 * run(), rtol=1e-6)
+    squared = dense(Q, KEY, VALUE)
+    squared = np.einsum("bhij,bhjd->bhid", squared.weights ** 2, np.repeat(VALUE, H // KV, axis=1))
+    np.testing.assert_allclose(run(weight=program.weight() * program.weight()), squared, rtol=1e-4, atol=1e-6)
+
+
 def test_dropout():
     ones = np.ones_like(VALUE)
     out = run(weight=regard.dropout(0.25, seed=1))
@@ -136,6 +160,24 @@ def test_dropout():
     kept = regard.attention(Q * 0, KEY, ones, layout="bhtd", weight=regard.dropout(0.25, seed=1))
     assert 0.95 < kept.mean() < 1.05 and kept.std() > 0
     np.testing.assert_array_equal(run(weight=regard.dropout(0.0, seed=1)), run())
+
+
+def test_a_sequence_alone_is_the_sequence_in_a_batch():
+    for options in ({"mask": MASKS["documents"][0]}, {"score": SCORES["table"][0]},
+                    {"normaliser": "sparsemax"}, {"similarity": "cosine"}):
+        both = run(**options)
+        one = regard.attention(Q[:1], KEY[:1], VALUE[:1], layout="bhtd", **options)
+        np.testing.assert_array_equal(both[:1], one)
+
+
+def test_nan_at_masked_keys_reaches_nothing():
+    k, v = KEY.copy(), VALUE.copy()
+    k[:, :, 5::7] = np.nan
+    v[:, :, 5::7] = np.inf
+    for options in ({}, {"normaliser": "sigmoid"}, {"normaliser": "entmax15"}, {"score": SCORES["softcap"][0]}):
+        mask = lambda i, j: j % 7 != 5  # noqa: E731
+        out = regard.attention(Q, k, v, layout="bhtd", mask=mask, **options)
+        np.testing.assert_array_equal(out, run(mask=mask, **options))
 
 
 def test_an_index_beyond_its_array_is_nan_in_its_row_alone():
