@@ -27,7 +27,8 @@ inline void leave_out_kinks(CrossProblem& p, const Reference& r) {
 inline BackwardResult run_backward(const CrossProblem& p) {
   CrossProblem forward_problem(p.c);
   forward_problem.c.choice[static_cast<std::size_t>(Axis::extras)] = 1;  // lse
-  const ForwardResult f = run_forward(forward_problem, DType::f32);
+  const bool is_f64 = p.dtypes.q == DType::f64;
+  const ForwardResult f = run_forward(forward_problem, is_f64 ? DType::f64 : DType::f32);
   const auto& q = p.q.view();
   const auto& k = p.k.view();
   const auto& v = p.v.view();

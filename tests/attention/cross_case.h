@@ -35,11 +35,12 @@ struct DTypes {
   const char* name;
   DType q, k, v, out;
 };
-inline constexpr std::array<DTypes, 4> kDTypes = {{
+inline constexpr std::array<DTypes, 5> kDTypes = {{
     {"f32", DType::f32, DType::f32, DType::f32, DType::f32},
     {"f16", DType::f16, DType::f16, DType::f16, DType::f16},
     {"bf16", DType::bf16, DType::bf16, DType::bf16, DType::bf16},
     {"mixed", DType::f32, DType::bf16, DType::f16, DType::f32},
+    {"f64", DType::f64, DType::f64, DType::f64, DType::f64},  // in pages: f32
 }};
 
 struct SizeRange {

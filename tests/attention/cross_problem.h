@@ -53,7 +53,10 @@ struct CrossProblem {
         }()),
         layout(static_cast<Layout>(which.at(Axis::layout))),
         dtypes(kDTypes[static_cast<std::size_t>(which.at(Axis::dtype))]) {
-    if (c.is_paged()) dtypes.q = dtypes.out = DType::f32;
+    if (c.is_paged()) {
+      dtypes.q = dtypes.out = DType::f32;
+      if (dtypes.k == DType::f64) dtypes.k = dtypes.v = DType::f32;
+    }
     const auto dish = [&](const auto& menu, Axis axis) {
       return menu[static_cast<std::size_t>(c.at(axis))].make(maker);
     };

@@ -14,6 +14,7 @@ namespace regard::testing {
 
 constexpr double kRowAccuracy = 2e-6;
 constexpr double kRoundingAccuracy = 1.05;
+constexpr double kF64Accuracy = 1e-14;  // the formula itself
 
 inline double rounded(double x, DType dtype) {
   const auto narrow = static_cast<float>(x);
@@ -25,7 +26,8 @@ inline double rounded(double x, DType dtype) {
 // Collects the rows of one result.
 class Measure {
  public:
-  Measure(DType dtype, double accuracy) : dtype_(dtype), accuracy_(accuracy) {}
+  Measure(DType dtype, double accuracy)
+      : dtype_(dtype), accuracy_(dtype == DType::f64 ? kF64Accuracy : accuracy) {}
 
   // magnitude: what the norm of such a row is on the average. The row's own norm may be far
   // smaller where its terms cancel, and the error of those terms is not.
