@@ -2,6 +2,8 @@
 // sizes, against the reference: every two options together, and random combinations.
 //
 //   REGARD_CASE=1.0.4.0.0.0.2.1.3.1.2.1:17 attention_cross_test     one case again, as printed
+#include <set>
+
 #include "cross_compare.h"
 #include "cross_run.h"
 
@@ -36,6 +38,20 @@ TEST(Cross, CasesAreMadeAgainFromTheirLine) {
   setenv("REGARD_CASE", key_of(c).c_str(), 1);
   EXPECT_EQ(key_of(case_of_environment().at(0)), key_of(c));
   unsetenv("REGARD_CASE");
+}
+
+TEST(Cross, CoversEveryTwoOptions) {
+  std::set<std::array<int, 4>> seen;
+  for (const Case& c : covering_cases(1)) {
+    for (int a = 0; a < static_cast<int>(kAxes); ++a)
+      for (int b = a + 1; b < static_cast<int>(kAxes); ++b)
+        seen.insert(
+            {a, c.choice[static_cast<std::size_t>(a)], b, c.choice[static_cast<std::size_t>(b)]});
+  }
+  std::size_t pairs = 0;
+  for (std::size_t a = 0; a < kAxes; ++a)
+    for (std::size_t b = a + 1; b < kAxes; ++b) pairs += choices()[a].size() * choices()[b].size();
+  EXPECT_EQ(seen.size(), pairs);
 }
 
 }  // namespace
