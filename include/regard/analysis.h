@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -68,6 +70,7 @@ struct Interval {
   double hi = std::numeric_limits<double>::infinity();
   bool nan = true;
   bool poison = false;
+  uint64_t residues = ~uint64_t{0};  // bit r: an integer that is r mod 64 may be among them
 
   bool always_true() const noexcept { return lo == 1 && !nan; }
   bool always_false() const noexcept { return hi == 0 && !nan; }
@@ -80,6 +83,8 @@ struct Span {  // inclusive at both ends
 struct Ranges {
   Interval s = {};
   Span batch = {}, head = {}, i = {}, j = {}, row = {}, sequence = {};
+  // i - row, where it is the same for every row, as in one sequence: the two do not range freely.
+  std::optional<int64_t> i_minus_row = {};
 };
 
 // Interval arithmetic (Moore 1966), rounded outward so far that the kernels' f32 result lies
@@ -87,8 +92,8 @@ struct Ranges {
 class Bounds {
  public:
   explicit Bounds(const Expr& expr);
-  // Summarises the captured integer and boolean arrays: smallest and largest element of every
-  // block of 16 (of 16 × 16 over the last two axes). Before it, their elements may be anything.
+  // Summarises the captured integer and boolean arrays as they are now. Before it, their elements
+  // may be anything.
   // Allocates nothing after the first time.
   void read_arrays();
   // What operator() needs to compute in.

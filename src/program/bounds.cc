@@ -46,17 +46,31 @@ Interval gather_interval(const BoundsPlan& plan, const GraphNode& node,
   Interval found = unknown(node.kind);
   if (summary < 0) return found;
   // What a gather outside reads is 0, beside the poison.
-  if (none) return {0, 0, false, false};
+  if (none) return {0, 0, false, false, 1};
   if (plan.summaries[summary].is_read()) {
     const Extremes extremes = plan.summaries[summary].of(first, last);
     found.lo = extremes.lo;
     found.hi = extremes.hi;
+    found.residues = extremes.residues;
     if (!inside) {
+      found.residues |= 1;
       found.lo = std::min(found.lo, 0.0);
       found.hi = std::max(found.hi, 0.0);
     }
   }
   return found;
+}
+
+// i - row or row - i, where they go together.
+bool known_difference(const Graph& graph, const GraphNode& node, int64_t i_minus_row,
+                      Interval& value) {
+  const auto op = [&](int k) { return graph.nodes[static_cast<std::size_t>(node.args[k])].op; };
+  const bool forth = op(0) == Op::query && op(1) == Op::row;
+  const bool back = op(0) == Op::row && op(1) == Op::query;
+  if (!forth && !back) return false;
+  const auto difference = static_cast<double>(wrap(forth ? i_minus_row : -i_minus_row));
+  value = {difference, difference, false, false};
+  return true;
 }
 
 }  // namespace
@@ -130,6 +144,11 @@ Interval Bounds::operator()(const Ranges& ranges, std::span<Interval> scratch) c
       case Op::to_real:
         value = program::real_of_integer(arg(0));
         break;
+      case Op::sub:
+        if (ranges.i_minus_row &&
+            program::known_difference(graph, node, *ranges.i_minus_row, value))
+          break;
+        [[fallthrough]];
       default: {
         const Interval& a = arg(0);
         const Interval& b = arg(node.count > 1 ? 1 : 0);

@@ -1,6 +1,7 @@
 #include "program/interval_math.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace regard::program {
 namespace {
@@ -162,7 +163,19 @@ Interval hull(std::initializer_list<double> as, std::initializer_list<double> bs
 }
 constexpr Interval kNothing{kInf, -kInf, false, false};
 
+// Which numbers mod 64 a set of integers may hold.
+uint64_t residues_of(const Interval& a) {
+  const double wide = a.hi - a.lo;
+  if (wide >= 63) return a.residues;
+  const auto first = static_cast<unsigned>(static_cast<int64_t>(a.lo) & 63);
+  const uint64_t run = (uint64_t{1} << static_cast<unsigned>(wide + 1)) - 1;
+  return a.residues & std::rotl(run, static_cast<int>(first));
+}
+
 Interval integer_floor_div(const Interval& a, const Interval& b) {
+  if (b.lo == b.hi && b.lo > 0) {  // exact in f64: the operands have 32 bits
+    return {std::floor(a.lo / b.lo), std::floor(a.hi / b.lo), false, false};
+  }
   Interval q = holds_zero(b) ? Interval{0, 0, false, false} : kNothing;
   const auto divide = [](double x, double y) {
     return static_cast<double>(divide_floor(static_cast<int64_t>(x), static_cast<int64_t>(y)));
@@ -263,6 +276,9 @@ Interval integer_interval(Op op, ValueKind kind, const Interval& a, const Interv
   if (a.lo == a.hi && b.lo == b.hi) {
     const double exact = compute(op, kind, static_cast<int32_t>(a.lo), static_cast<int32_t>(b.lo));
     return {exact, exact, false, false};
+  }
+  if ((op == Op::equal || op == Op::not_equal) && (residues_of(a) & residues_of(b)) == 0) {
+    return op == Op::equal ? truth(true, false) : truth(false, true);
   }
   if (is_comparison(op)) return comparison(op, a, b, false);
   switch (op) {
