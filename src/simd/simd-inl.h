@@ -133,12 +133,6 @@ REGARD_INLINE void store(const F32x16& x, f16* to) {
 #endif
 }
 
-REGARD_INLINE void store(const F32x16& x, bf16* to) {
-  alignas(64) float lanes[16];
-  store(x, lanes);
-  for (int i = 0; i < 16; ++i) to[i] = to_bf16(lanes[i]);
-}
-
 // ---- arithmetic, each with one rounding ----
 
 #define REGARD_BINARY(name, operation)                                    \
@@ -414,6 +408,18 @@ REGARD_INLINE I32x16 load(const int32_t* from) {
 REGARD_INLINE void store(const I32x16& x, int32_t* to) {
 #pragma GCC unroll 16
   for (int p = 0; p < kParts; ++p) hn::StoreU(x.part[p], I32Tag(), to + p * kWidth);
+}
+
+// To nearest even, like to_bf16 lane by lane.
+REGARD_INLINE void store(const F32x16& x, bf16* to) {
+  const I32x16 bits = bits_of(x);
+  const I32x16 odd = bit_and(shift_right<16>(bits), broadcast_bits(1));
+  const I32x16 nearest = add(bits, add(odd, broadcast_bits(0x7FFF)));
+  const I32x16 quiet = bit_or(bits, broadcast_bits(0x400000));  // what becomes of a NaN
+  const F32x16 high = select(equal(x, x), as_f32(nearest), as_f32(quiet));
+  alignas(64) int32_t lanes[16];
+  store(shift_right<16>(bits_of(high)), lanes);
+  for (int i = 0; i < 16; ++i) to[i] = {static_cast<uint16_t>(lanes[i])};
 }
 
 // ---- across lanes: fixed shapes, so that sums have the same bits everywhere ----
