@@ -1,291 +1,253 @@
-// attention_backward: who computes which gradient, and in which order they are added.
-//
-// A task is a chunk of 512 keys of one key/value head: it owns their dk and dv and walks all rows
-// of all query heads of the group, in order. dq of a block of 128 rows passes from the task of one
-// chunk to the task of the next, as in a wavefront, so that it too is added to in order and nothing
-// is computed twice.
-#include "tiles/backward.h"
-
+// attention_backward: every rule of a call, checked before anything is written.
 #include <algorithm>
-#include <atomic>
-#include <limits>
-#include <thread>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "attention/ranges.h"
-#include "attention/rules.h"
-#include "base/shared_pool.h"
-#include "base/buffer.h"
 #include "base/check.h"
-#include "program/band.h"
-#include "regard/attention.h"
+#include "base/shared_pool.h"
+#include "gradient/backward_pass.h"
+#include "plan/recipe.h"
+#include "reference/reference.h"
 #include "simd/target.h"
 
 namespace regard {
 namespace {
 
-constexpr int kChunkTiles = kChunkKeys / kTileKeys;
+std::string words(const std::array<int64_t, 4>& shape, bool batched) {
+  std::string text = batched ? std::to_string(shape[0]) + " x " : "";
+  return text + std::to_string(shape[1]) + " x " + std::to_string(shape[2]) + " x " +
+         std::to_string(shape[3]);
+}
 
-struct Backward {
-  View<const float, 3> q, k, v, out;
-  View<const float, 2> lse;
-  View<const float, 3> dout;
-  View<float, 3> dq, dk, dv;
-  program::Band band;
-  float scale;
+// A call's arrays: always batches, but named as the caller gave them.
+struct Call {
+  BackwardArrays arrays;
+  bool batched = false;
 
-  int64_t tokens() const { return q.shape[0]; }
-  int64_t keys() const { return k.shape[0]; }
-  int64_t dim() const { return q.shape[2]; }
-  int64_t dim_v() const { return v.shape[2]; }
-  int64_t columns() const { return round_up(dim(), 16); }
-  int64_t columns_v() const { return round_up(dim_v(), 16); }
-  int64_t group() const { return q.shape[1] / k.shape[1]; }
-  int64_t chunks() const { return (keys() + kChunkKeys - 1) / kChunkKeys; }
-  int64_t row_blocks() const { return (tokens() + kGradientRows - 1) / kGradientRows; }
-
-  int64_t limit(int64_t token) const {
-    return band.keys_of(keys() - tokens() + token, token, keys()).end;
+  void require_shape(const char* name, const std::array<int64_t, 4>& is, int64_t tokens,
+                     int64_t heads, int64_t dim) const {
+    const std::array<int64_t, 4> wanted{arrays.q.shape[0], tokens, heads, dim};
+    require(is == wanted, "attention_backward: {} is {}, must be {}", name, words(is, batched),
+            words(wanted, batched));
   }
-
-  // The memory of one thread.
-  struct Scratch {
-    float *k_panels, *v_panels, *k_rows, *dk, *dv;  // of a chunk, tile after tile
-    float *q, *q_rows, *dout, *dout_rows, *dq;      // of a block of rows
-    float *lse, *delta, *products;
-  };
-  static int64_t packed_rows() { return round_up(kGradientRows, kPackedRows); }
-  int64_t scratch_numbers() const {
-    return kChunkKeys * (dim() + dim_v() + 2 * columns() + columns_v()) +
-           packed_rows() * (dim() + dim_v()) + kGradientRows * (2 * columns() + columns_v() + 2) +
-           2 * kGradientRows * kTileKeys + 13 * 16;
-  }
-  Scratch scratch(float* at) const {
-    const auto take = [&at](int64_t numbers) {
-      float* const here = at;
-      at += round_up(numbers, 16);
-      return here;
-    };
-    Scratch s;
-    s.k_panels = take(kChunkKeys * dim());
-    s.v_panels = take(kChunkKeys * dim_v());
-    s.k_rows = take(kChunkKeys * columns());
-    s.dk = take(kChunkKeys * columns());
-    s.dv = take(kChunkKeys * columns_v());
-    s.q = take(packed_rows() * dim());
-    s.dout = take(packed_rows() * dim_v());
-    s.q_rows = take(kGradientRows * columns());
-    s.dout_rows = take(kGradientRows * columns_v());
-    s.dq = take(kGradientRows * columns());
-    s.lse = take(kGradientRows);
-    s.delta = take(kGradientRows);
-    s.products = take(2 * kGradientRows * kTileKeys);
-    return s;
-  }
-
-  int stage_keys(int64_t chunk, int64_t kv_head, const Scratch& s, GradientKeys* tiles) const;
-  void stage_block(int64_t head, int64_t first, int rows, const Scratch& s,
-                   GradientRows* block) const;
-  void add_dq(int64_t head, int64_t first, int rows, bool begin, const float* part) const;
-  void run(int64_t chunk, int64_t kv_head, const Scratch& s, std::atomic<int32_t>* progress) const;
 };
 
-// Rows [first, first + count) of a head of x.
-void point_at(View<const float, 3> x, int64_t head, int64_t first, int count, const float** rows) {
-  for (int r = 0; r < count; ++r) rows[r] = &x(first + r, head, 0);
-}
-
-// The chunk's keys and values as the kernel reads them. Returns the number of tiles.
-int Backward::stage_keys(int64_t chunk, int64_t kv_head, const Scratch& s,
-                         GradientKeys* tiles) const {
-  const int64_t end = std::min((chunk + 1) * kChunkKeys, keys());
-  int count = 0;
-  for (int64_t first = chunk * kChunkKeys; first < end; first += kTileKeys, ++count) {
-    const int size = static_cast<int>(std::min<int64_t>(kTileKeys, end - first));
-    float* const k_panels = s.k_panels + count * kTileKeys * dim();
-    float* const v_panels = s.v_panels + count * kTileKeys * dim_v();
-    float* const k_rows = s.k_rows + count * kTileKeys * columns();
-    for (int key = 0; key < size; key += kPanelKeys) {
-      const int some = std::min(kPanelKeys, size - key);
-      if (some < kPanelKeys) {
-        std::fill_n(k_panels + key * dim(), kPanelKeys * dim(), 0.0f);
-        std::fill_n(v_panels + key * dim_v(), kPanelKeys * dim_v(), 0.0f);
-      }
-      pack_keys(&k(first + key, kv_head, 0), k.strides[0], k.strides[2], dim(), some, 0, DType::f32,
-                k_panels + key * dim());
-      pack_keys(&v(first + key, kv_head, 0), v.strides[0], v.strides[2], dim_v(), some, 0,
-                DType::f32, v_panels + key * dim_v());
-    }
-    const float* rows[kTileKeys];
-    point_at(k, kv_head, first, size, rows);
-    const bool finite = stage_rows(rows, k.strides[2], size, dim(), scale, k_rows);
-    tiles[count] = {size,
-                    k_panels,
-                    v_panels,
-                    k_rows,
-                    finite,
-                    s.dk + count * kTileKeys * columns(),
-                    s.dv + count * kTileKeys * columns_v()};
+void check_shapes(const Call& call) {
+  const BackwardArrays& a = call.arrays;
+  for (const auto& [name, shape] :
+       {std::pair{"q", a.q.shape}, {"k", a.k.shape}, {"v", a.v.shape}}) {
+    require(*std::min_element(shape.begin(), shape.end()) >= 0,
+            "attention_backward: {} is {}; no size may be negative", name,
+            words(shape, call.batched));
   }
-  return count;
-}
-
-void Backward::stage_block(int64_t head, int64_t first, int rows, const Scratch& s,
-                           GradientRows* block) const {
-  const float* places[kGradientRows];
-  point_at(q, head, first, rows, places);
-  pack_queries(places, q.strides[2], rows, dim(), scale, s.q);
-  bool finite = stage_rows(places, q.strides[2], rows, dim(), scale, s.q_rows);
-  point_at(dout, head, first, rows, places);
-  pack_queries(places, dout.strides[2], rows, dim_v(), 1.0f, s.dout);
-  finite &= stage_rows(places, dout.strides[2], rows, dim_v(), 1.0f, s.dout_rows);
-  for (int r = 0; r < rows; ++r) {
-    s.lse[r] = lse(first + r, head);
-    s.delta[r] =
-        row_product(places[r], dout.strides[2], &out(first + r, head, 0), out.strides[2], dim_v());
-  }
-  *block = {rows, s.q, s.q_rows, s.dout, s.dout_rows, finite, s.lse, s.delta, s.dq};
-}
-
-void Backward::add_dq(int64_t head, int64_t first, int rows, bool begin, const float* part) const {
-  for (int r = 0; r < rows; ++r) {
-    float* const to = &dq(first + r, head, 0);
-    const float* const from = part + r * columns();
-    for (int64_t d = 0; d < dim(); ++d) {
-      float& sum = to[d * dq.strides[2]];
-      sum = begin ? from[d] + 0.0f : sum + from[d];
-    }
-  }
-}
-
-// progress: for each head and block of rows how many chunks it has been through.
-void Backward::run(int64_t chunk, int64_t kv_head, const Scratch& s,
-                   std::atomic<int32_t>* progress) const {
-  GradientKeys tiles[kChunkTiles];
-  const int tile_count = stage_keys(chunk, kv_head, s, tiles);
-  const int64_t first_key = chunk * kChunkKeys;
-  const int64_t end = std::min(first_key + kChunkKeys, keys());
-  std::fill_n(s.dk, kChunkKeys * columns(), 0.0f);
-  std::fill_n(s.dv, kChunkKeys * columns_v(), 0.0f);
-  for (int64_t head = kv_head * group(); head < (kv_head + 1) * group(); ++head) {
-    for (int64_t number = 0; number < row_blocks(); ++number) {
-      const int64_t first = number * kGradientRows;
-      const int rows = static_cast<int>(std::min<int64_t>(kGradientRows, tokens() - first));
-      std::fill_n(s.dq, rows * columns(), 0.0f);
-      if (limit(first + rows - 1) > first_key) {
-        GradientRows block;
-        stage_block(head, first, rows, s, &block);
-        for (int tile = 0; tile < tile_count; ++tile) {
-          int32_t visible[kGradientRows];
-          for (int r = 0; r < rows; ++r) {
-            const int64_t seen = limit(first + r) - first_key - tile * kTileKeys;
-            // All its scores are -inf: as good as no key.
-            const bool empty = s.lse[r] == -std::numeric_limits<float>::infinity();
-            visible[r] =
-                empty ? 0 : static_cast<int32_t>(std::clamp<int64_t>(seen, 0, tiles[tile].keys));
-          }
-          backward_tile(block, tiles[tile], dim(), dim_v(), visible, s.products);
-        }
-      } else if (chunk > 0) {
-        continue;
-      }
-      std::atomic<int32_t>& done = progress[head * row_blocks() + number];
-      while (done.load(std::memory_order_acquire) < chunk) std::this_thread::yield();
-      add_dq(head, first, rows, chunk == 0, s.dq);
-      done.store(static_cast<int32_t>(chunk + 1), std::memory_order_release);
-    }
-  }
-  for (int64_t key = first_key; key < end; ++key) {
-    const float* const from_k = s.dk + (key - first_key) * columns();
-    const float* const from_v = s.dv + (key - first_key) * columns_v();
-    for (int64_t d = 0; d < dim(); ++d) dk(key, kv_head, d) = from_k[d];
-    for (int64_t d = 0; d < dim_v(); ++d) dv(key, kv_head, d) = from_v[d];
-  }
-}
-
-void require_shape(const char* name, const std::array<int64_t, 3>& is, int64_t tokens,
-                   int64_t heads, int64_t dim) {
-  require(is[0] == tokens && is[1] == heads && is[2] == dim,
-          "attention_backward: {} is {} x {} x {}, must be {} x {} x {}", name, is[0], is[1], is[2],
-          tokens, heads, dim);
-}
-
-void fill_zero(View<float, 3> x) {
-  for (int64_t i = 0; i < x.shape[0]; ++i) {
-    for (int64_t h = 0; h < x.shape[1]; ++h) {
-      for (int64_t d = 0; d < x.shape[2]; ++d) x(i, h, d) = 0.0f;
-    }
-  }
-}
-
-}  // namespace
-
-void attention_backward(InputView<3> q_any, InputView<3> k_any, InputView<3> v_any,
-                        InputView<3> out_any, View<const float, 2> lse, InputView<3> dout_any,
-                        OutputView<3> dq_any, OutputView<3> dk_any, OutputView<3> dv_any,
-                        const AttentionOptions& options, std::span<const ArrayGradient>) {
-  const View<const float, 3> q = q_any.as<float>(), k = k_any.as<float>(), v = v_any.as<float>();
-  const View<const float, 3> out = out_any.as<float>(), dout = dout_any.as<float>();
-  const View<float, 3> dq = dq_any.as<float>(), dk = dk_any.as<float>(), dv = dv_any.as<float>();
-  active_target();  // an unknown REGARD_TARGET is refused here; inside a kernel nothing may throw
-  const int64_t tokens = q.shape[0], heads = q.shape[1], dim = q.shape[2];
-  const int64_t keys = k.shape[0], kv_heads = k.shape[1], dim_v = v.shape[2];
-  require(tokens >= 0 && heads >= 0 && keys >= 0 && kv_heads >= 0,
-          "attention_backward: q is {} x {}, k is {} x {}; no size may be negative", tokens, heads,
-          keys, kv_heads);
-  require(dim > 0 && dim <= 1024 && dim_v > 0 && dim_v <= 1024,
-          "attention_backward: dim ({}) and dim_v ({}) must be in 1 .. 1024", dim, dim_v);
+  const int64_t tokens = a.q.shape[1], heads = a.q.shape[2], dim = a.q.shape[3];
+  const int64_t keys = a.k.shape[1], kv_heads = a.k.shape[2], dim_k = a.k.shape[3];
+  const int64_t dim_v = a.v.shape[3];
+  require(dim <= 1024 && dim_k <= 1024 && dim_v <= 1024,
+          "attention_backward: dim ({}) and dim_v ({}) must be at most 1024", std::max(dim, dim_k),
+          dim_v);
   require(kv_heads > 0 ? heads % kv_heads == 0 : heads == 0,
           "attention_backward: heads ({}) is not a multiple of kv_heads ({})", heads, kv_heads);
-  require_shape("k", k.shape, keys, kv_heads, dim);
-  require_shape("v", v.shape, keys, kv_heads, dim_v);
-  require_shape("out", out.shape, tokens, heads, dim_v);
-  require_shape("dout", dout.shape, tokens, heads, dim_v);
-  require_shape("dq", dq.shape, tokens, heads, dim);
-  require_shape("dk", dk.shape, keys, kv_heads, dim);
-  require_shape("dv", dv.shape, keys, kv_heads, dim_v);
-  require(lse.shape[0] == tokens && lse.shape[1] == heads,
-          "attention_backward: lse is {} x {}, must be {} x {}", lse.shape[0], lse.shape[1], tokens,
-          heads);
-  const float scale = scale_of(options, dim);
-  require(scale - scale == 0.0f, "attention_backward: scale ({}) is not a finite number", scale);
-  require(options.threads >= 0 && options.threads <= 1024,
-          "attention_backward: threads ({}) is not in 0 .. 1024", options.threads);
-  const std::pair<const char*, Range> gradients[] = {
-      {"dq", range_of(dq)}, {"dk", range_of(dk)}, {"dv", range_of(dv)}};
-  const std::pair<const char*, Range> inputs[] = {{"q", range_of(q)},     {"k", range_of(k)},
-                                                  {"v", range_of(v)},     {"out", range_of(out)},
-                                                  {"lse", range_of(lse)}, {"dout", range_of(dout)}};
-  for (std::size_t i = 0; i < std::size(gradients); ++i) {
-    const auto& [name, range] = gradients[i];
+  call.require_shape("k", a.k.shape, keys, kv_heads, dim_k);
+  call.require_shape("v", a.v.shape, keys, kv_heads, dim_v);
+  call.require_shape("out", a.out.shape, tokens, heads, dim_v);
+  call.require_shape("dout", a.dout.shape, tokens, heads, dim_v);
+  call.require_shape("dq", a.dq.shape, tokens, heads, dim);
+  call.require_shape("dk", a.dk.shape, keys, kv_heads, dim_k);
+  call.require_shape("dv", a.dv.shape, keys, kv_heads, dim_v);
+  const auto& lse = a.lse.shape;
+  require(a.lse.data == nullptr || (lse[0] == a.q.shape[0] && lse[1] == tokens && lse[2] == heads),
+          "attention_backward: lse is {}{} x {}, must be {}{} x {}",
+          call.batched ? std::to_string(lse[0]) + " x " : "", lse[1], lse[2],
+          call.batched ? std::to_string(a.q.shape[0]) + " x " : "", tokens, heads);
+}
+
+// True: all are f64.
+bool check_dtypes(const BackwardArrays& a) {
+  const std::pair<const char*, DType> dtypes[] = {
+      {"q", a.q.dtype},       {"k", a.k.dtype},   {"v", a.v.dtype},   {"out", a.out.dtype},
+      {"dout", a.dout.dtype}, {"dq", a.dq.dtype}, {"dk", a.dk.dtype}, {"dv", a.dv.dtype}};
+  for (const auto& [name, dtype] : dtypes) {
+    require(dtype <= DType::bf16, "attention_backward: {} is {}, must be f64, f32, f16 or bf16",
+            name, info(dtype).name);
+    require((dtype == DType::f64) == (a.q.dtype == DType::f64),
+            "attention_backward: q is {} and {} is {}; f64 is for all arrays or none",
+            info(a.q.dtype).name, name, info(dtype).name);
+  }
+  return a.q.dtype == DType::f64;
+}
+
+void check_overlaps(const BackwardArrays& a, std::span<const ArrayGradient> gradients) {
+  std::vector<std::pair<std::string, Range>> outputs{
+      {"dq", range_of(a.dq)}, {"dk", range_of(a.dk)}, {"dv", range_of(a.dv)}};
+  for (const ArrayGradient& gradient : gradients) {
+    std::array<int64_t, 4> shape{1, 1, 1, 1}, strides{};
+    int64_t size = 1;
+    for (int axis = gradient.array.rank() - 1; axis >= 0; --axis) {
+      const auto at = static_cast<std::size_t>(axis);
+      shape[at] = gradient.array.shape(axis);
+      strides[at] = gradient.strides.empty() ? size : gradient.strides[at];
+      size *= shape[at];
+    }
+    outputs.emplace_back(
+        "the gradient of " + gradient.array.name(),
+        range_of(View<const float, 4>(static_cast<const float*>(gradient.data), shape, strides)));
+  }
+  const std::pair<const char*, Range> inputs[] = {
+      {"q", range_of(a.q)},       {"k", range_of(a.k)},
+      {"v", range_of(a.v)},       {"out", range_of(a.out)},
+      {"dout", range_of(a.dout)}, {"lse", a.lse.data == nullptr ? Range{0, 0} : range_of(a.lse)}};
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const auto& [name, range] = outputs[i];
     for (const auto& [input, other] : inputs) {
       require(!overlap(range, other),
               "attention_backward: {} overlaps {}; give it memory of its own", name, input);
     }
     for (std::size_t j = 0; j < i; ++j) {
-      require(!overlap(range, gradients[j].second), "attention_backward: {} overlaps {}", name,
-              gradients[j].first);
+      require(!overlap(range, outputs[j].second), "attention_backward: {} overlaps {}", name,
+              outputs[j].first);
     }
   }
-  if (tokens == 0 || heads == 0 || keys == 0) {
-    fill_zero(dq);
-    fill_zero(dk);
-    fill_zero(dv);
+}
+
+void check_gradients(std::span<const ArrayGradient> gradients) {
+  for (std::size_t n = 0; n < gradients.size(); ++n) {
+    const ArrayGradient& gradient = gradients[n];
+    const Array& array = gradient.array;
+    require(array.differentiable(), "attention_backward: {} is not differentiable", array.name());
+    require(gradient.data != nullptr, "attention_backward: the gradient of {} has no memory",
+            array.name());
+    require(gradient.strides.empty() || static_cast<int>(gradient.strides.size()) == array.rank(),
+            "attention_backward: the gradient of {} has {} strides, must have {}", array.name(),
+            gradient.strides.size(), array.rank());
+    for (std::size_t other = 0; other < n; ++other) {
+      require(!(gradients[other].array == array),
+              "attention_backward: the gradient of {} is asked for twice", array.name());
+    }
+  }
+}
+
+// Segments may not share rows, whose gradients would be overwritten, nor keys.
+void check_segments(const BackwardArrays& a, std::span<const Segment> segments) {
+  struct Run {
+    int64_t slab, first, end;
+  };
+  std::vector<Run> rows, keys;
+  for (const Segment& s : segments) {
+    require(s.rows >= 0 && s.keys >= 0 && s.first_row >= 0 && s.first_key >= 0,
+            "attention_backward: a segment has {} rows from row {} and {} keys from key {}; none "
+            "may be negative",
+            s.rows, s.first_row, s.keys, s.first_key);
+    require(s.block_table.empty(),
+            "attention_backward: keys lie in arrays here, a segment may have no block table");
+    require(s.slab >= 0 && s.slab < std::max<int64_t>(a.q.shape[0], 1),
+            "attention_backward: a segment names slab {} of {}", s.slab, a.q.shape[0]);
+    require(s.first_row + s.rows <= a.q.shape[1],
+            "attention_backward: a segment has rows {} .. {}, q has {}", s.first_row,
+            s.first_row + s.rows - 1, a.q.shape[1]);
+    require(s.first_key + s.keys <= a.k.shape[1],
+            "attention_backward: a segment has keys {} .. {}, k has {}", s.first_key,
+            s.first_key + s.keys - 1, a.k.shape[1]);
+    require(s.keys <= INT32_MAX && s.rows <= INT32_MAX,
+            "attention_backward: a segment of {} rows and {} keys is too long", s.rows, s.keys);
+    if (s.rows > 0) rows.push_back({s.slab, s.first_row, s.first_row + s.rows});
+    if (s.keys > 0) keys.push_back({s.slab, s.first_key, s.first_key + s.keys});
+  }
+  const auto check = [](std::vector<Run>& runs, const char* what) {
+    std::sort(runs.begin(), runs.end(), [](const Run& x, const Run& y) {
+      return std::pair(x.slab, x.first) < std::pair(y.slab, y.first);
+    });
+    for (std::size_t n = 1; n < runs.size(); ++n) {
+      require(runs[n].slab != runs[n - 1].slab || runs[n].first >= runs[n - 1].end,
+              "attention_backward: two segments share {} {}", what, runs[n].first);
+    }
+  };
+  check(rows, "row");
+  check(keys, "key");
+}
+
+// +0 everywhere: for rows and keys that lie in no segment.
+void fill_zero(const OutputView<4>& x) {
+  const int64_t size = x.dtype == DType::f32 ? 4 : 2;
+  for (int64_t b = 0; b < x.shape[0]; ++b)
+    for (int64_t t = 0; t < x.shape[1]; ++t)
+      for (int64_t h = 0; h < x.shape[2]; ++h)
+        for (int64_t d = 0; d < x.shape[3]; ++d) {
+          std::byte* const at =
+              static_cast<std::byte*>(x.data) +
+              (b * x.strides[0] + t * x.strides[1] + h * x.strides[2] + d * x.strides[3]) * size;
+          std::fill_n(at, size, std::byte{0});
+        }
+}
+
+void run(const Call& call, std::span<const Segment> segments, const AttentionOptions& options,
+         std::span<const ArrayGradient> gradients) {
+  active_target();  // an unknown REGARD_TARGET is refused here; inside a kernel nothing may throw
+  const BackwardArrays& a = call.arrays;
+  check_shapes(call);
+  const bool f64 = check_dtypes(a);
+  const Recipe recipe = make_recipe(options, a.q.shape[2], a.q.shape[3], a.k.shape[3]);
+  check_segments(a, segments);
+  check_gradients(gradients);
+  check_overlaps(a, gradients);
+  if (f64) {
+    write_reference_gradients(a.q, a.k, a.v, a.dout, a.dq, a.dk, a.dv, segments, options,
+                              gradients);
     return;
   }
-  const Backward backward{q, k, v, out, lse, dout, dq, dk, dv, program::split_mask(options.mask).band, scale};
+  int64_t rows = 0, keys = 0;
+  for (const Segment& segment : segments) {
+    rows += segment.rows;
+    keys += segment.keys;
+  }
   const SharedPool pool(options.threads);
-  const int threads = (*pool).threads();
-  const int64_t numbers = round_up(backward.scratch_numbers(), 16);
-  const Buffer memory(static_cast<std::size_t>(numbers * threads) * sizeof(float),
-                      "attention_backward's workspace");
-  std::vector<std::atomic<int32_t>> progress(
-      static_cast<std::size_t>(heads * backward.row_blocks()));
-  // Chunk after chunk: a task waits for the chunk before, which a thread has taken already.
-  (*pool).parallel_for(backward.chunks() * kv_heads, [&](int64_t task, int slot) {
-    backward.run(task / kv_heads, task % kv_heads,
-                 backward.scratch(memory.as<float>() + slot * numbers), progress.data());
-  });
+  BackwardPass pass(a, segments, recipe, gradients, (*pool).threads());
+  if (rows < a.q.shape[0] * a.q.shape[1]) fill_zero(a.dq);
+  if (keys < a.k.shape[0] * a.k.shape[1]) {
+    fill_zero(a.dk);
+    fill_zero(a.dv);
+  }
+  pass.run(*pool);
+}
+
+View<const float, 3> lse_of_batch(View<const float, 2> lse) {
+  return {lse.data, {1, lse.shape[0], lse.shape[1]}, {0, lse.strides[0], lse.strides[1]}};
+}
+
+Call one_sequence(const InputView<3>& q, const InputView<3>& k, const InputView<3>& v,
+                  const InputView<3>& out, const View<const float, 2>& lse,
+                  const InputView<3>& dout, const OutputView<3>& dq, const OutputView<3>& dk,
+                  const OutputView<3>& dv) {
+  return {{as_batch(q), as_batch(k), as_batch(v), as_batch(out), as_batch(dout), lse_of_batch(lse),
+           as_batch(dq), as_batch(dk), as_batch(dv)},
+          false};
+}
+
+}  // namespace
+
+void attention_backward(InputView<3> q, InputView<3> k, InputView<3> v, InputView<3> out,
+                        View<const float, 2> lse, InputView<3> dout, OutputView<3> dq,
+                        OutputView<3> dk, OutputView<3> dv, const AttentionOptions& options,
+                        std::span<const ArrayGradient> arrays) {
+  const Segment whole{.rows = q.shape[0], .keys = k.shape[0]};
+  run(one_sequence(q, k, v, out, lse, dout, dq, dk, dv), {&whole, 1}, options, arrays);
+}
+
+void attention_backward(InputView<3> q, InputView<3> k, InputView<3> v, InputView<3> out,
+                        View<const float, 2> lse, InputView<3> dout, OutputView<3> dq,
+                        OutputView<3> dk, OutputView<3> dv, std::span<const Segment> segments,
+                        const AttentionOptions& options, std::span<const ArrayGradient> arrays) {
+  run(one_sequence(q, k, v, out, lse, dout, dq, dk, dv), segments, options, arrays);
+}
+
+void attention_backward(InputView<4> q, InputView<4> k, InputView<4> v, InputView<4> out,
+                        View<const float, 3> lse, InputView<4> dout, OutputView<4> dq,
+                        OutputView<4> dk, OutputView<4> dv, const AttentionOptions& options,
+                        std::span<const ArrayGradient> arrays) {
+  const std::vector<Segment> segments = one_segment_each(q, k);
+  run({{q, k, v, out, dout, lse, dq, dk, dv}, true}, segments, options, arrays);
 }
 
 }  // namespace regard

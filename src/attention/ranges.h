@@ -36,6 +36,10 @@ Range range_of(const InputView<Rank>& view) {
   if (view.size() > 0) bytes.last += static_cast<uintptr_t>(size - 1);
   return bytes;
 }
+template <int Rank>
+Range range_of(const OutputView<Rank>& view) {
+  return range_of(InputView<Rank>(view));
+}
 inline bool overlap(Range a, Range b) { return a.first < b.last && b.first < a.last; }
 
 }  // namespace regard

@@ -1,5 +1,7 @@
-// backward_tile, compiled once per target. See backward.h for the algebra.
+// The products of the backward pass, compiled once per target. See backward.h for the algebra.
 #include "tiles/backward.h"
+
+#include <cstring>
 
 #include "simd/highway.h"
 
@@ -16,9 +18,96 @@ HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {
 namespace {
 
-constexpr int kGroups = (kGradientRows + kMaxTileRows - 1) / kMaxTileRows;
+constexpr int kMostGroups = (kGradientRows + kMaxTileRows - 1) / kMaxTileRows;
 constexpr int64_t kStagedColumn = kGradientRows * 16;  // between 16 staged columns and the next
+// Columns that go through a tile of the tallest groups together.
+constexpr int kStep = kTileBudget / kMaxTileRows;
 static_assert(kGradientRows == kTileKeys);
+
+// Rows of staged numbers: one address and 16 of the chain for all of them.
+struct Staged {
+  const float* HWY_RESTRICT at;
+  HWY_INLINE HWY_ATTR float get(int r, int64_t k) const { return at[r * 16 + k]; }
+};
+// Rows of a tile of pairs.
+struct PairRows {
+  const float* HWY_RESTRICT at;
+  HWY_INLINE HWY_ATTR float get(int r, int64_t k) const { return at[r * kPairStep + k]; }
+};
+
+// A run [first, end) of panels, keys or rows; empty: first = end = 0.
+struct Span {
+  int first = 0, end = 0;
+};
+
+// The panels of which a group of rows uses some key.
+Span panels_of_rows(const Pairs& pairs, int row, int height) {
+  uint64_t half[2] = {0, 0};
+  for (int r = row; r < row + height; ++r) {
+    uint64_t bits[2];
+    std::memcpy(bits, pairs.bits + r * kTilePanels, sizeof(bits));
+    half[0] |= bits[0];
+    half[1] |= bits[1];
+  }
+  uint16_t bits[kTilePanels];
+  std::memcpy(bits, half, sizeof(bits));
+  uint32_t used = 0;
+  for (int p = 0; p < kTilePanels; ++p) used |= (bits[p] != 0 ? 1u : 0u) << p;
+  if (used == 0) return {};
+  return {__builtin_ctz(used), 32 - __builtin_clz(used)};
+}
+
+// The rows that use one of the keys [key, key + height).
+Span rows_of_keys(const Pairs& pairs, int key, int height) {
+  const auto uses = [&](int r) {
+    for (int p = key / kPanelKeys; p * kPanelKeys < key + height; ++p) {
+      const int low = key - p * kPanelKeys, high = low + height;
+      uint32_t wanted = high >= 16 ? 0xFFFFu : (1u << high) - 1;
+      if (low > 0) wanted &= ~((1u << low) - 1);
+      if ((pairs.bits[r * kTilePanels + p] & wanted) != 0) return true;
+    }
+    return false;
+  };
+  Span span{0, pairs.rows};
+  while (span.first < span.end && !uses(span.first)) ++span.first;
+  while (span.first < span.end && !uses(span.end - 1)) --span.end;
+  return span.first < span.end ? span : Span{};
+}
+
+bool uses(const Pairs& pairs, int row, int key) {
+  return (pairs.bits[row * kTilePanels + key / kPanelKeys] >> key % kPanelKeys & 1) != 0;
+}
+
+// A product of staged rows and panels.
+struct PairWork {
+  const float* a;
+  int64_t dim;
+  const float* panels;
+  float* out;
+
+  template <int kRows, int kColumns>
+  HWY_ATTR void run(int first) const {
+    Stored<float, kColumns> keys;
+    keys.step = kPanelKeys;
+    for (int j = 0; j < kColumns; ++j) keys.base[j] = panels + (first + j) * dim * kPanelKeys;
+    Accumulators<kRows, kColumns> s;
+    clear(s);
+    const float* from = a;
+    int64_t d = 0;
+    for (; d + 16 <= dim; d += 16, from += kStagedColumn) {
+      multiply_add(Staged{from}, keys, 16, s);
+      for (int j = 0; j < kColumns; ++j) keys.base[j] += 16 * kPanelKeys;
+    }
+    if (d < dim) multiply_add(Staged{from}, keys, dim - d, s);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kColumns; ++j) {
+        store(s.at[r][j], out + r * kPairStep + (first + j) * kPanelKeys);
+      }
+    }
+  }
+};
 
 // out += A B for a group of rows of A: B staged rows, from number `begin` of the chain to `end`.
 template <class A>
@@ -50,55 +139,16 @@ struct GatherWork {
   }
 };
 
-// Panels that lie end to end, as the score product takes them.
-KeyTile tile_of(const float* panels, int64_t depth, int keys) {
-  KeyTile tile;
-  tile.keys = keys;
-  for (int p = 0; p < panels_of(keys); ++p) tile.keys_of_panel[p] = panels + p * depth * kPanelKeys;
-  return tile;
-}
-
-// s -> p and dp -> ds in place, for as many panels as the row's group uses; 0 where masked.
-HWY_ATTR void differentiate(float* p, float* ds, int visible, int panels, float lse, float delta) {
-  const F32x16 most = broadcast(lse), mean = broadcast(delta);
-  const int whole = visible / kPanelKeys;
-  int i = 0;
-  for (; i < whole; ++i) {
-    const F32x16 weight = exp_nonpositive(sub(load(p + 16 * i), most));
-    store(weight, p + 16 * i);
-    store(mul(weight, sub(load(ds + 16 * i), mean)), ds + 16 * i);
-  }
-  if (const int rest = visible % kPanelKeys; rest != 0) {
-    const Mask16 seen = first_lanes(rest);
-    const F32x16 weight = exp_nonpositive(sub(load(p + 16 * i), most));
-    store(select(seen, weight, zero()), p + 16 * i);
-    store(select(seen, mul(weight, sub(load(ds + 16 * i), mean)), zero()), ds + 16 * i);
-    ++i;
-  }
-  for (; i < panels; ++i) {
-    store(zero(), p + 16 * i);
-    store(zero(), ds + 16 * i);
-  }
-}
-
-// The first row that sees a key; rows below it see none of it.
-int first_seeing(const int32_t* visible, int rows, int key) {
-  int row = 0;
-  while (row < rows && visible[row] <= key) ++row;
-  return row;
-}
-
-// out[key] += Σ_rows weights[row][key] staged[row]: dv and dk. One key at a time, over the rows
-// that see it and no others.
-HWY_ATTR void gather_seen_rows(const float* weights, int rows, const int32_t* visible, int keys,
-                               const float* staged, int64_t columns, float* out) {
-  for (int key = 0; key < keys; ++key) {
+// Where the rows or keys gathered over hold a NaN or infinity: used pairs only, one by one.
+HWY_ATTR void gather_used_rows(const Pairs& pairs, const float* weights, const float* x,
+                               int64_t columns, float* out) {
+  for (int key = 0; key < pairs.keys; ++key) {
     for (int64_t column = 0; column < columns; column += 16) {
       F32x16 sum = zero();
-      for (int r = 0; r < rows; ++r) {
-        if (visible[r] <= key) continue;
-        sum = fma(broadcast(weights[r * kTileKeys + key]),
-                  load(staged + column / 16 * kStagedColumn + r * 16), sum);
+      for (int r = 0; r < pairs.rows; ++r) {
+        if (!uses(pairs, r, key)) continue;
+        sum = fma(broadcast(weights[r * kPairStep + key]),
+                  load(x + column / 16 * kStagedColumn + r * 16), sum);
       }
       float* const to = out + key * columns + column;
       store(add(load(to), sum), to);
@@ -106,21 +156,98 @@ HWY_ATTR void gather_seen_rows(const float* weights, int rows, const int32_t* vi
   }
 }
 
-// The same for finite rows: those that do not see a key have weight 0 and may be multiplied.
-HWY_ATTR void gather_rows(const float* weights, int rows, const int32_t* visible, int keys,
-                          bool finite, const float* staged, int64_t columns, float* out) {
-  if (!finite) return gather_seen_rows(weights, rows, visible, keys, staged, columns, out);
-  constexpr int kStep = kTileBudget / kMaxTileRows;
+HWY_ATTR void gather_used_keys(const Pairs& pairs, const float* weights, const float* x,
+                               int64_t columns, float* out) {
+  for (int r = 0; r < pairs.rows; ++r) {
+    for (int64_t column = 0; column < columns; column += 16) {
+      F32x16 sum = zero();
+      for (int key = 0; key < pairs.keys; ++key) {
+        if (!uses(pairs, r, key)) continue;
+        sum = fma(broadcast(weights[r * kPairStep + key]),
+                  load(x + column / 16 * kStagedColumn + key * 16), sum);
+      }
+      float* const to = out + r * columns + column;
+      store(add(load(to), sum), to);
+    }
+  }
+}
+
+}  // namespace
+
+HWY_ATTR void multiply_pairs(const Pairs& pairs, const float* a, int64_t dim, const float* panels,
+                             float* out) {
+  Span spans[kMostGroups];
+  int most = 0;
+  for (int row = 0, g = 0; row < pairs.rows; row += kMaxTileRows, ++g) {
+    const int height = pairs.rows - row < kMaxTileRows ? pairs.rows - row : kMaxTileRows;
+    spans[g] = panels_of_rows(pairs, row, height);
+    most = spans[g].end > most ? spans[g].end : most;
+  }
+  // Panels outside, groups inside: a pair of panels stays in the first cache.
+  for (int panel = 0; panel < most; panel += kStep) {
+    for (int row = 0, g = 0; row < pairs.rows; row += kMaxTileRows, ++g) {
+      const int first = spans[g].first > panel ? spans[g].first : panel;
+      const int end = spans[g].end < panel + kStep ? spans[g].end : panel + kStep;
+      if (first >= end) continue;
+      const int height = pairs.rows - row < kMaxTileRows ? pairs.rows - row : kMaxTileRows;
+      with_rows<kMaxTileRows>(height, end - first,
+                              PairWork{a + row * 16, dim, panels + first * dim * kPanelKeys,
+                                       out + row * kPairStep + first * kPanelKeys});
+    }
+  }
+}
+
+HWY_ATTR void soften_pairs(const Pairs& pairs, const float* base, const float* delta,
+                           const LinesAhead& ahead, float* s, float* dp) {
+  const int panels = panels_of(pairs.keys);
+  for (int r = 0; r < pairs.rows; ++r) {
+    const uint16_t* const bits = pairs.bits + r * kTilePanels;
+    float* const p = s + r * kPairStep;
+    float* const ds = dp + r * kPairStep;
+    const F32x16 most = broadcast(base[r]), mean = broadcast(delta[r]);
+    for (int place = 0; place < ahead.count; ++place) {
+      const std::byte* const at = ahead.first[place] + r * ahead.row_bytes[place];
+      for (int line = 0; line < ahead.lines; ++line) __builtin_prefetch(at + 64 * line, 0, 2);
+    }
+    for (int i = 0; i < panels; ++i) {
+      if (bits[i] == 0) {
+        store(zero(), p + 16 * i);
+        store(zero(), ds + 16 * i);
+        continue;
+      }
+      F32x16 weight = exp_nonpositive(sub(load(p + 16 * i), most));
+      F32x16 change = mul(weight, sub(load(ds + 16 * i), mean));
+      if (bits[i] != 0xFFFF) {
+        const Mask16 used = mask_of_bits(bits[i]);
+        weight = select(used, weight, zero());
+        change = select(used, change, zero());
+      }
+      store(weight, p + 16 * i);
+      store(change, ds + 16 * i);
+    }
+  }
+}
+
+HWY_ATTR void gather_over_rows(const Pairs& pairs, const float* weights, const float* x,
+                               bool finite, int64_t columns, float* out) {
+  if (!finite) return gather_used_rows(pairs, weights, x, columns, out);
+  Span spans[kMostGroups];
+  for (int key = 0, g = 0; key < pairs.keys; key += kMaxTileRows, ++g) {
+    const int height = pairs.keys - key < kMaxTileRows ? pairs.keys - key : kMaxTileRows;
+    spans[g] = rows_of_keys(pairs, key, height);
+  }
   const int wide = static_cast<int>(columns / 16);
-  for (int key = 0; key < keys; key += kMaxTileRows) {
-    const int height = keys - key < kMaxTileRows ? keys - key : kMaxTileRows;
-    const int begin = first_seeing(visible, rows, key);
-    for (int column = 0; column < wide; column += kStep) {
+  // Columns outside, groups inside: a pair of staged columns stays in the first cache.
+  for (int column = 0; column < wide; column += kStep) {
+    for (int key = 0, g = 0; key < pairs.keys; key += kMaxTileRows, ++g) {
+      const auto [begin, end] = spans[g];
+      if (begin == end) continue;
+      const int height = pairs.keys - key < kMaxTileRows ? pairs.keys - key : kMaxTileRows;
       with_rows<kMaxTileRows>(height, wide - column < kStep ? wide - column : kStep,
-                              GatherWork<Columns<kTileKeys>>{{weights + begin * kTileKeys + key},
+                              GatherWork<Columns<kPairStep>>{{weights + begin * kPairStep + key},
                                                              begin,
-                                                             rows,
-                                                             staged,
+                                                             end,
+                                                             x,
                                                              out + key * columns,
                                                              columns,
                                                              column});
@@ -128,98 +255,32 @@ HWY_ATTR void gather_rows(const float* weights, int rows, const int32_t* visible
   }
 }
 
-// dq[row] += Σ_keys ds[row][key] k[key] scale.
-HWY_ATTR void gather_keys(const float* ds, const Group* groups, int count, const int32_t* visible,
-                          bool finite, const float* staged, int64_t columns, float* dq) {
-  constexpr int kStep = kTileBudget / kMaxTileRows;
+HWY_ATTR void gather_over_keys(const Pairs& pairs, const float* weights, const float* x,
+                               bool finite, int64_t columns, float* out) {
+  if (!finite) return gather_used_keys(pairs, weights, x, columns, out);
+  Span spans[kMostGroups];
+  for (int row = 0, g = 0; row < pairs.rows; row += kMaxTileRows, ++g) {
+    const int height = pairs.rows - row < kMaxTileRows ? pairs.rows - row : kMaxTileRows;
+    const Span panels = panels_of_rows(pairs, row, height);
+    const int end = panels.end * kPanelKeys;
+    spans[g] = {panels.first * kPanelKeys, end < pairs.keys ? end : pairs.keys};
+  }
   const int wide = static_cast<int>(columns / 16);
-  for (int column = 0; column < wide; column += kStep) {
-    const int width = wide - column < kStep ? wide - column : kStep;
-    for (int g = 0; g < count; ++g) {
-      const Group& group = groups[g];
-      const bool together = finite || group.alike();
-      for (int r = group.row; r < group.row + group.height; r += together ? group.height : 1) {
-        const int keys = together ? group.end : visible[r];
-        if (keys == 0) continue;
-        with_rows<kMaxTileRows>(together ? group.height : 1, width,
-                                GatherWork<Rows>{{ds + r * kTileKeys, kTileKeys},
-                                                 0,
-                                                 keys,
-                                                 staged,
-                                                 dq + r * columns,
-                                                 columns,
-                                                 column});
-      }
+  for (int row = 0, g = 0; row < pairs.rows; row += kMaxTileRows, ++g) {
+    const auto [begin, end] = spans[g];
+    if (begin == end) continue;
+    const int height = pairs.rows - row < kMaxTileRows ? pairs.rows - row : kMaxTileRows;
+    for (int column = 0; column < wide; column += kStep) {
+      with_rows<kMaxTileRows>(height, wide - column < kStep ? wide - column : kStep,
+                              GatherWork<PairRows>{{weights + row * kPairStep + begin},
+                                                   begin,
+                                                   end,
+                                                   x,
+                                                   out + row * columns,
+                                                   columns,
+                                                   column});
     }
   }
-}
-
-}  // namespace
-
-HWY_ATTR void backward_tile(const GradientRows& rows, const GradientKeys& keys, int64_t dim,
-                            int64_t dim_v, const int32_t* visible, float* scratch) {
-  float* const p = scratch;
-  float* const ds = scratch + kGradientRows * kTileKeys;
-  const int64_t columns = (dim + 15) / 16 * 16, columns_v = (dim_v + 15) / 16 * 16;
-  Group groups[kGroups];
-  KeySpan seen[kGradientRows];
-  for (int r = 0; r < rows.rows; ++r) seen[r] = {0, visible[r]};
-  const int count = group_rows(rows.rows, seen, groups);
-  int most = 0;
-  for (int g = 0; g < count; ++g) most = groups[g].end > most ? groups[g].end : most;
-  if (most == 0) return;
-  score_rows<float>(rows.q, dim, rows.rows, groups, count, tile_of(keys.k_panels, dim, most), {},
-                    p);
-  score_rows<float>(rows.dout, dim_v, rows.rows, groups, count, tile_of(keys.v_panels, dim_v, most),
-                    {}, ds);
-  for (int r = 0; r < rows.rows; ++r) {
-    differentiate(p + r * kTileKeys, ds + r * kTileKeys, visible[r], panels_of(most), rows.lse[r],
-                  rows.delta[r]);
-  }
-  gather_rows(p, rows.rows, visible, most, rows.finite, rows.dout_rows, columns_v, keys.dv);
-  gather_rows(ds, rows.rows, visible, most, rows.finite, rows.q_rows, columns, keys.dk);
-  gather_keys(ds, groups, count, visible, keys.finite, keys.k_rows, columns, rows.dq);
-}
-
-HWY_ATTR bool stage_rows(const float* const* rows, int64_t step, int count, int64_t dim,
-                         float factor, float* out) {
-  const F32x16 by = broadcast(factor);
-  F32x16 seen = zero();
-  for (int r = 0; r < count; ++r) {
-    for (int64_t d = 0; d < dim; d += 16) {
-      float* const to = out + d / 16 * kStagedColumn + r * 16;
-      F32x16 x;
-      if (step == 1 && d + 16 <= dim) {
-        x = load(rows[r] + d);
-      } else {
-        alignas(64) float lanes[16] = {};
-        for (int64_t i = d; i < dim && i < d + 16; ++i) lanes[i - d] = rows[r][i * step];
-        x = load(lanes);
-      }
-      x = mul(x, by);
-      seen = fma(x, zero(), seen);  // 0 · x is NaN exactly where x is not finite
-      store(x, to);
-    }
-  }
-  return sum_lanes(seen) == 0.0f;
-}
-
-HWY_ATTR float row_product(const float* a, int64_t a_step, const float* b, int64_t b_step,
-                           int64_t dim) {
-  F32x16 sum = zero();
-  for (int64_t d = 0; d < dim; d += 16) {
-    if (a_step == 1 && b_step == 1 && d + 16 <= dim) {
-      sum = fma(load(a + d), load(b + d), sum);
-      continue;
-    }
-    alignas(64) float x[16] = {}, y[16] = {};
-    for (int64_t i = d; i < dim && i < d + 16; ++i) {
-      x[i - d] = a[i * a_step];
-      y[i - d] = b[i * b_step];
-    }
-    sum = fma(load(x), load(y), sum);
-  }
-  return sum_lanes(sum);
 }
 
 }  // namespace regard::HWY_NAMESPACE
@@ -228,19 +289,24 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace regard {
 
-bool stage_rows(const float* const* rows, int64_t step, int count, int64_t dim, float factor,
-                float* out) noexcept {
-  return REGARD_DISPATCH(stage_rows)(rows, step, count, dim, factor, out);
+void multiply_pairs(const Pairs& pairs, const float* a, int64_t dim, const float* panels,
+                    float* out) noexcept {
+  REGARD_DISPATCH(multiply_pairs)(pairs, a, dim, panels, out);
 }
 
-float row_product(const float* a, int64_t a_step, const float* b, int64_t b_step,
-                  int64_t dim) noexcept {
-  return REGARD_DISPATCH(row_product)(a, a_step, b, b_step, dim);
+void soften_pairs(const Pairs& pairs, const float* base, const float* delta,
+                  const LinesAhead& ahead, float* s, float* dp) noexcept {
+  REGARD_DISPATCH(soften_pairs)(pairs, base, delta, ahead, s, dp);
 }
 
-void backward_tile(const GradientRows& rows, const GradientKeys& keys, int64_t dim, int64_t dim_v,
-                   const int32_t* visible, float* scratch) noexcept {
-  REGARD_DISPATCH(backward_tile)(rows, keys, dim, dim_v, visible, scratch);
+void gather_over_rows(const Pairs& pairs, const float* weights, const float* x, bool finite,
+                      int64_t columns, float* out) noexcept {
+  REGARD_DISPATCH(gather_over_rows)(pairs, weights, x, finite, columns, out);
+}
+
+void gather_over_keys(const Pairs& pairs, const float* weights, const float* x, bool finite,
+                      int64_t columns, float* out) noexcept {
+  REGARD_DISPATCH(gather_over_keys)(pairs, weights, x, finite, columns, out);
 }
 
 }  // namespace regard

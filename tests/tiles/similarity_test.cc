@@ -315,7 +315,7 @@ TEST(Similarity, StagedPanelsAreStagedRows) {
       const Panels panels(p);
       Numbers a(static_cast<std::size_t>((dim + 15) / 16 * 16 * 128), 5), b = a;
       EXPECT_TRUE(stage_panels(panels.tile, dim, a.data()));
-      EXPECT_TRUE(stage_rows(p.key_rows().data(), 1, keys, dim, 1, b.data()));
+      EXPECT_TRUE(stage_rows({p.k.data(), DType::f32, p.c.dim_k, 1, keys}, dim, 1, b.data()));
       EXPECT_EQ(first_difference(a, b), -1);
     }
     Problem p({Kind::dot, 20, 20, 1, 17});
