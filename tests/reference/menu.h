@@ -218,10 +218,10 @@ inline std::vector<Dish<Similarity>> similarity_menu() {
          return bilinear(m.real("w", {m.d.heads, m.d.dim, m.d.dim_k}, by_root(m.d.dim)));
        }},
       {"additive",
-       [=](Maker& m) { return additive(m.real("v", {m.d.dim_k}, 2 * by_root(m.d.dim_k))); }},
+       [=](Maker& m) { return additive(m.real("v", {m.d.dim_k}, by_root(m.d.dim_k))); }},
       {"additive-heads",
        [=](Maker& m) {
-         return additive(m.real("v", {m.d.heads, m.d.dim_k}, 2 * by_root(m.d.dim_k)));
+         return additive(m.real("v", {m.d.heads, m.d.dim_k}, by_root(m.d.dim_k)));
        }},
   };
 }
