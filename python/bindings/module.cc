@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attention.h"
+#include "backward.h"
 #include "base/cpu.h"
 #include "cache.h"
 #include "linear_attention.h"
@@ -68,6 +69,7 @@ NB_MODULE(_core, module) {
   regard::python::bind_program(module);
   regard::python::bind_slots(module);
   regard::python::bind_attention(module);
+  regard::python::bind_backward(module);
   regard::python::bind_cache(module);
   regard::python::bind_linear_attention(module);
 }

@@ -11,10 +11,12 @@
 attention() computes, flex_attention() takes PyTorch FlexAttention's functions, explain() says how.
 Masks and score programs are expressions of regard.program. Normalisers and similarities are
 functions here. The arrays stay where they are: NumPy, torch on the CPU, DLPack, buffers.
+regard.torch, imported by itself, has gradients for torch and a backend for transformers.
 """
 
 from regard import program
 from regard._attention import attention, explain
+from regard._backward import Gradients, attention_backward
 from regard._cache import AttentionPlan, KvCache, RopeTable, rope
 from regard._captured import Array, array
 from regard._core import version as __version__
@@ -46,9 +48,9 @@ from regard._slots import (
 )
 
 __all__ = [
-    "Array", "AttentionPlan", "Expr", "Extras", "KvCache", "LinearGradients",
+    "Array", "AttentionPlan", "Expr", "Extras", "Gradients", "KvCache", "LinearGradients",
     "Normaliser", "RopeTable", "Segment", "Similarity", "__version__", "additive", "array",
-    "attention",  "bilinear", "causal", "cosine", "doctor", "dot", "dropout",
+    "attention", "attention_backward", "bilinear", "causal", "cosine", "doctor", "dot", "dropout",
     "entmax15", "explain", "flex_attention", "full", "gumbel_softmax", "hardmax",
     "linear_attention", "linear_attention_backward", "merge", "negative_distance", "program",
     "relu", "rope", "sigmoid", "softmax", "softmax_with_sink", "sparsemax",

@@ -62,6 +62,22 @@ def test_strides_of_half_precision(name):
     assert not wide[..., 1::2].any()
 
 
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_gradients_are_rounded_once(name):
+    q, k, v = numbers(type_of(name))
+    out = np.empty((2, 4, 33, 24), np.float32)
+    dout = normal(9, 2, 4, 33, 24).astype(type_of(name))
+    regard.attention(q, k, v, layout="bhtd", out=out)
+    found = regard.attention_backward(q, k, v, out, dout, layout="bhtd")
+    wide = [a.astype(np.float64) for a in (q, k, v, dout)]
+    exact = regard.attention_backward(*wide[:3], regard.attention(*wide[:3], layout="bhtd"), wide[3], layout="bhtd")
+    for gradient, wanted in zip(found[:3], exact):
+        assert gradient.dtype == type_of(name)
+        ours = np.sqrt(((gradient.astype(float) - wanted) ** 2).mean())
+        best = np.sqrt(((wanted.astype(type_of(name)).astype(float) - wanted) ** 2).mean())
+        assert ours <= 1.05 * best
+
+
 def test_float64_stands_alone():
     q, k, v = numbers(np.float64)
     with pytest.raises(ValueError, match="either all arrays are f64 or none"):
