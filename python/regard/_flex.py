@@ -49,22 +49,21 @@ def flex_attention(query: Any, key: Any, value: Any, score_mod: Callable[..., An
     Source: Dong et al. 2024, "Flex Attention"; torch.nn.attention.flex_attention.
     """
     check_flag(return_lse, "return_lse", _CALL)
-    query_view = _arrays.borrow(query, "query", "bhtd", call=_CALL)
-    key_view, value_view = (
-        _arrays.borrow(_broadcast(array, query_view.shape[:1]), name, "bhtd", call=_CALL)
-        for name, array in (("key", key), ("value", value)))
-    shared_heads(query_view, key_view, enable_gqa)
-    call = Call(_CALL, query_view, key_view, value_view, "bhtd")
+    call = flex_call(query, key, value, enable_gqa)
     slots = flex_options(score_mod, block_mask, mask_mod, scale, threads, Trace(call.sizes))
     out, extras = run(query, call, slots, ("lse",) if return_lse else (), out)
     return (out, extras.lse) if return_lse else out
 
 
-def shared_heads(query: Any, key: Any, enable_gqa: Any) -> None:
-    """Heads may differ where the caller says so."""
-    if not check_flag(enable_gqa, "enable_gqa", _CALL) and key.shape[1] != query.shape[1]:
-        raise ValueError(f"{_CALL}: key has {key.shape[1]} heads, query has {query.shape[1]}; "
+def flex_call(query: Any, key: Any, value: Any, enable_gqa: Any) -> Call:
+    """The arrays, one sequence of key and value for every query's where there is one."""
+    q = _arrays.borrow(query, "query", "bhtd", call=_CALL)
+    k, v = (_arrays.borrow(broadcast(array, q.shape[:1]), name, "bhtd", call=_CALL)
+            for name, array in (("key", key), ("value", value)))
+    if not check_flag(enable_gqa, "enable_gqa", _CALL) and k.shape[1] != q.shape[1]:
+        raise ValueError(f"{_CALL}: key has {k.shape[1]} heads, query has {q.shape[1]}; "
                          "enable_gqa=True shares them")
+    return Call(_CALL, q, k, v, "bhtd")
 
 
 def flex_options(score_mod: Any, block_mask: Any, mask_mod: Any, scale: Any, threads: Any,
@@ -121,8 +120,8 @@ def _check_function(function: Any, name: str) -> None:
         raise TypeError(f"{_CALL}: {name} is a {type(function).__name__}, must be a function")
 
 
-def _broadcast(array: Any, batch: tuple[int, ...]) -> Any:
-    """One sequence for every query's, if there is one: [1, ...] -> [batch, ...] without a copy."""
+def broadcast(array: Any, batch: tuple[int, ...]) -> Any:
+    """[1, ...] -> [batch, ...] without a copy; any other array itself."""
     shape = tuple(getattr(array, "shape", ()))
     if len(shape) != 4 or shape[0] != 1 or batch[0] == 1:
         return array
