@@ -68,7 +68,7 @@ Engine::Engine(const AttentionShape& shape, std::span<const Segment> segments,
 
 void Engine::replan(std::span<const Segment> segments) {
   Setting& setting = setting_;
-  constexpr int64_t kMostKeys = int64_t{1} << 30;  // so that positions fit 32 bits
+  constexpr int64_t kMost = program::kMaxPosition;
   int64_t rows = 0, slabs = 1;
   for (const Segment& segment : segments) {
     require(segment.rows >= 0 && segment.keys >= 0 && segment.first_row >= 0 &&
@@ -77,10 +77,10 @@ void Engine::replan(std::span<const Segment> segments) {
             "may be negative",
             segment.rows, segment.first_row, segment.keys, segment.first_key, segment.slab);
     const int64_t position = first_position(segment);
-    require(segment.keys <= kMostKeys && segment.rows <= kMostKeys / setting.group &&
-                position >= -kMostKeys && position <= kMostKeys,
-            "attention: a segment of {} rows from position {} and {} keys is too long",
-            segment.rows, position, segment.keys);
+    require(segment.keys <= kMost && segment.rows <= kMost / setting.group && position > -kMost &&
+                position <= kMost - segment.rows,
+            "attention: a segment of {} rows from position {} and {} keys reaches beyond {}",
+            segment.rows, position, segment.keys, kMost);
     rows = std::max(rows, segment.first_row + segment.rows);
     slabs = std::max(slabs, segment.slab + 1);
   }

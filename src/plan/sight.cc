@@ -55,6 +55,7 @@ Sight RowsSight::look(int64_t first_row, int64_t count, int64_t first_key, int64
   ranges.i = {position_ + first, position_ + last};
   ranges.j = {first_key, end_key - 1};
   ranges.row = {first, last};
+  ranges.i_minus_row = position_;
   ranges.sequence.first = ranges.sequence.last =
       sequence_of(segment_, static_cast<std::size_t>(index_));
   return setting_.programs.look(ranges, scratch);

@@ -5,6 +5,7 @@
 
 #include "owned.h"
 #include "problem.h"
+#include "regard/error.h"
 
 namespace regard {
 namespace {
@@ -189,6 +190,34 @@ TEST(Traps, MoreThan65536RowsAndKeys) {
 }
 
 // Rows 2^31 elements apart, in memory of which only what is used exists.
+// A band and the mask it was taken from agree as far as positions go; further is refused.
+TEST(Traps, PositionsAtTheirEnds) {
+  constexpr int64_t kEnd = int64_t{1} << 29;
+  const Arrays a(3, 40);
+  const InputView<4> q = as_batch(InputView<3>(a.q.view())), k = as_batch(InputView<3>(a.k.view())),
+                     v = as_batch(InputView<3>(a.v.view()));
+  Floats out(3, 2, 16);
+  const auto run = [&](int64_t position, const Expr& mask) {
+    const std::vector<Segment> segments{{.rows = 3, .keys = 40, .position = position}};
+    attention(a.q.view(), a.k.view(), a.v.view(), out.view(), segments, {.mask = mask});
+    return reference_attention(q, k, v, segments, {.mask = mask});
+  };
+  const int32_t far = static_cast<int32_t>(kEnd) - 10;
+  for (const Expr& mask :
+       {causal(), program::window(far, 0), program::query() - program::key() < 5,
+        program::key() + far <= program::query(), program::key() <= program::query() + far}) {
+    for (const int64_t position : {kEnd - 3, kEnd - 20, 1 - kEnd, 20 - kEnd, int64_t{30}}) {
+      SCOPED_TRACE(to_string(mask) + " from " + std::to_string(position));
+      const Reference want = run(position, mask);
+      for (std::size_t n = 0; n < want.out.size(); ++n) {  // whole rows may be empty
+        ASSERT_NEAR(out.data[n], want.out[n], 1e-5);
+      }
+    }
+  }
+  EXPECT_THROW(run(kEnd - 2, causal()), Error);
+  EXPECT_THROW(run(-kEnd, causal()), Error);
+}
+
 TEST(Traps, StridesBeyondTwoToThe31) {
   const int64_t far = (int64_t{1} << 31) + 12345, rows = 3;
   const std::size_t bytes = static_cast<std::size_t>(far * (rows - 1) + 1024) * sizeof(float);
