@@ -90,6 +90,10 @@ inline Magnitudes magnitudes_of(const CrossProblem& p, const Reference& r) {
   std::optional<Evaluator> by_s, by_p;
   if (!o.score.empty()) by_s.emplace(derivative(o.score));
   if (!o.weight.empty()) by_p.emplace(derivative(o.weight));
+  // A derivative may be a difference of ones, as tanh's 1 - t² is: a roundoff of one is 2e-6 / 32.
+  const auto by_score = [&](const Point& at) {
+    return by_s ? std::abs((*by_s)(at)) + 1.0 / 32 : 1;
+  };
   double all_ds = 0, all_dp = 0, all_du = 0;
   for (std::size_t n = 0; n < p.segments.size(); ++n) {
     const Segment& segment = p.segments[n];
@@ -111,6 +115,23 @@ inline Magnitudes magnitudes_of(const CrossProblem& p, const Reference& r) {
         for (int64_t j = 0; j < segment.keys && largest > -INFINITY; ++j) {
           exponentials += std::exp(r.normaliser_scores[cell(j)] - largest);
         }
+        // The size of what a score is the sum of: its error is in proportion.
+        const auto size_of_score = [&](int64_t j) {
+          point.j = j;
+          point.s = r.similarities[cell(j)];
+          const double k = norm(p.k, slab, segment.first_key + j, g);
+          double terms = q * k;
+          if (o.similarity.kind == Similarity::Kind::cosine) terms = 1;
+          if (o.similarity.kind == Similarity::Kind::negative_distance) terms = q * q + k * k;
+          if (o.similarity.kind == Similarity::Kind::bilinear) terms *= w_norm;
+          if (o.similarity.kind == Similarity::Kind::additive) {
+            terms = w_norm * std::sqrt(static_cast<double>(p.d.dim_k));
+          }
+          return std::abs(r.normaliser_scores[cell(j)]) + scale * terms * by_score(point);
+        };
+        // An exponential has the relative error that its exponent has as a number: beyond a size of
+        // 8 it is more than the other roundings.
+        const auto growth = [&](int64_t j) { return std::max(1.0, size_of_score(j) / 8); };
         std::vector<double> slopes, dp;
         double slope_sum = 0, mean = 0;
         for (int64_t j = 0; j < segment.keys; ++j) {
@@ -130,14 +151,10 @@ inline Magnitudes magnitudes_of(const CrossProblem& p, const Reference& r) {
           mean += slopes.back() * dp.back();
           const auto kv = static_cast<std::size_t>(
               (slab * k_shape[1] + segment.first_key + j) * p.d.kv_heads + g);
-          m.dv[kv] += std::pow(r.weights[cell(j)] * dout, 2);
+          m.dv[kv] += std::pow(r.weights[cell(j)] * dout * growth(j), 2);
           // A weight that is a difference has the error of what it is a difference of.
           if (magnitude::is_difference(o.normaliser)) {
-            point.s = r.similarities[cell(j)];
-            const double k = norm(p.k, slab, segment.first_key + j, g);
-            const double score =
-                std::abs(s) + scale * q * k * (by_s ? std::abs((*by_s)(point)) : 1);
-            m.dv[kv] += std::pow(by_weight * slopes.back() * score * dout, 2);
+            m.dv[kv] += std::pow(by_weight * slopes.back() * size_of_score(j) * dout, 2);
           }
         }
         if (slope_sum == 0) continue;
@@ -146,10 +163,10 @@ inline Magnitudes magnitudes_of(const CrossProblem& p, const Reference& r) {
         for (int64_t j = 0; j < segment.keys; ++j) {
           const auto in_row = static_cast<std::size_t>(j);
           point.j = j;
+          if (slopes[in_row] == 0) continue;
+          const double ds = slopes[in_row] * (dp[in_row] + mean) * growth(j);
           point.s = r.similarities[cell(j)];
-          const double ds = slopes[in_row] * (dp[in_row] + mean);
-          if (ds == 0) continue;
-          const double du = ds * scale * (by_s ? std::abs((*by_s)(point)) : 1);
+          const double du = ds * scale * by_score(point);
           const double k = norm(p.k, slab, segment.first_key + j, g);
           double by_q = k, by_k = q;
           switch (o.similarity.kind) {
