@@ -74,16 +74,13 @@ struct Named {
 };
 
 Range range_of_array(const Array& array) {
-  int64_t low = 0, high = 0;
-  const int64_t size = array.type() == ElementType::boolean ? 1 : 4;
+  int64_t shape[Array::kMaxRank], strides[Array::kMaxRank];
   for (int axis = 0; axis < array.rank(); ++axis) {
-    if (array.shape(axis) == 0) return {0, 0};
-    const int64_t reach = (array.shape(axis) - 1) * array.stride(axis);
-    (reach < 0 ? low : high) += reach;
+    shape[axis] = array.shape(axis);
+    strides[axis] = array.stride(axis);
   }
-  const auto base = reinterpret_cast<uintptr_t>(array.data());
-  return {base + static_cast<uintptr_t>(low * size),
-          base + static_cast<uintptr_t>((high + 1) * size)};
+  return range_of(array.data(), array.type() == ElementType::boolean ? 1 : 4, shape, strides,
+                  array.rank());
 }
 
 // The arrays that the options capture.

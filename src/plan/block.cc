@@ -143,13 +143,14 @@ void Block::begin_fold(int row, int count, const TileVisit& visit, Fold& fold) c
   fold.sees = run.first < end && run.end > visit.key;
   if (!fold.sees) return;
   Sight sight = visit.sight;
-  if (sight == Sight::some && count < rows_) {
-    sight = sight_.look(first_row_ + row, count, std::max(run.first, visit.key),
-                        std::min(run.end, end), {s.bounds, setting.programs.bounds_size()});
+  program::KeyRun keys{std::max(run.first, visit.key), std::min(run.end, end)};
+  if (sight == Sight::some) {
+    sight =
+        sight_.narrow(first_row_ + row, count, keys, {s.bounds, setting.programs.bounds_size()});
     fold.sees = sight != Sight::none;
     if (!fold.sees) return;
   }
-  sight_.spans(first_row_ + row, count, visit.key, visit.keys, s.seen);
+  sight_.spans(first_row_ + row, count, visit.key, keys, s.seen);
   fold.rows = plain_rows(row, count, visit);
   if (const TileProgram* const program = setting.programs.scoring(sight); program != nullptr) {
     fold.scoring = programs(program, row, count, visit, s.allowed);

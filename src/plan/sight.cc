@@ -24,20 +24,43 @@ program::KeyRun RowsSight::run(int64_t first_row, int64_t count) const {
   return first < end ? program::KeyRun{first, end} : program::KeyRun{0, 0};
 }
 
-void RowsSight::spans(int64_t first_row, int64_t count, int64_t key, int keys,
+void RowsSight::spans(int64_t first_row, int64_t count, int64_t tile, const program::KeyRun& keys,
                       KeySpan* seen) const {
   const program::KeyRun lowest = raw(first_row), highest = raw(first_row + count - 1);
-  if (highest.first <= key && lowest.end >= key + keys) {
-    std::fill_n(seen, count, KeySpan{0, keys});
+  const auto span = [&](const program::KeyRun& of_row) {
+    const int64_t first = std::max(of_row.first, keys.first), end = std::min(of_row.end, keys.end);
+    return first < end
+               ? KeySpan{static_cast<int32_t>(first - tile), static_cast<int32_t>(end - tile)}
+               : KeySpan{};
+  };
+  if (highest.first <= keys.first && lowest.end >= keys.end) {
+    std::fill_n(seen, count, span(keys));
     return;
   }
-  for (int64_t r = 0; r < count; ++r) {
-    const program::KeyRun of_row = raw(first_row + r);
-    const int64_t first = std::clamp<int64_t>(of_row.first - key, 0, keys);
-    const int64_t end = std::clamp<int64_t>(of_row.end - key, 0, keys);
-    seen[r] =
-        first < end ? KeySpan{static_cast<int32_t>(first), static_cast<int32_t>(end)} : KeySpan{};
+  for (int64_t r = 0; r < count; ++r) seen[r] = span(raw(first_row + r));
+}
+
+Sight RowsSight::narrow(int64_t first_row, int64_t count, program::KeyRun& keys,
+                        std::span<Interval> scratch) const {
+  const auto none = [&](int64_t first, int64_t end) {
+    return look(first_row, count, first, end, scratch) == Sight::none;
+  };
+  const Sight whole = look(first_row, count, keys.first, keys.end, scratch);
+  if (whole != Sight::some) return whole;
+  bool narrower = false;
+  while (keys.end - keys.first > kPanelKeys) {
+    const int64_t middle = (keys.first + keys.end) / 2 / kPanelKeys * kPanelKeys;
+    if (middle <= keys.first) break;
+    if (none(middle, keys.end)) {
+      keys.end = middle;
+    } else if (none(keys.first, middle)) {
+      keys.first = middle;
+    } else {
+      break;
+    }
+    narrower = true;
   }
+  return narrower ? look(first_row, count, keys.first, keys.end, scratch) : Sight::some;
 }
 
 Sight RowsSight::look(int64_t first_row, int64_t count, int64_t first_key, int64_t end_key,
@@ -68,16 +91,29 @@ TileWalk::TileWalk(const RowsSight& sight, int64_t first_row, int64_t count, int
   first_key_ = std::max(first_key, run.first);
   end_key_ = std::min(end_key, run.end);
   key_ = first_key_ / kTileKeys * kTileKeys;
+  skips_ = sight.masked();
+}
+
+// Leaves out blocks of tiles that nobody sees.
+void TileWalk::skip() {
+  for (const int64_t block : {int64_t{64} * kTileKeys, int64_t{8} * kTileKeys}) {
+    while (key_ < end_key_ && key_ % block == 0 &&
+           sight_.look(first_row_, count_, key_, std::min(key_ + block, end_key_), scratch_) ==
+               Sight::none) {
+      key_ += block;
+    }
+  }
 }
 
 TileVisit TileWalk::next() {
-  for (; key_ < end_key_; key_ += kTileKeys) {
-    const int64_t end = std::min(key_ + kTileKeys, end_key_);
-    const Sight sight = sight_.look(first_row_, count_, std::max(key_, first_key_), end, scratch_);
-    if (sight == Sight::none) continue;
-    const TileVisit visit{key_, static_cast<int>(end - key_), sight};
+  while (key_ < end_key_) {
+    if (skips_) skip();
+    if (key_ >= end_key_) break;
+    const int64_t first = std::max(key_, first_key_), end = std::min(key_ + kTileKeys, end_key_);
+    const TileVisit visit{key_, static_cast<int>(end - key_),
+                          sight_.look(first_row_, count_, first, end, scratch_)};
     key_ += kTileKeys;
-    return visit;
+    if (visit.sight != Sight::none) return visit;
   }
   return {};
 }

@@ -16,13 +16,18 @@ class RowsSight {
 
   // The keys that the band leaves to any of these rows, all of them in one run; first <= end.
   program::KeyRun run(int64_t first_row, int64_t count) const;
-  // The keys of a tile that each row may use by the band.
-  void spans(int64_t first_row, int64_t count, int64_t key, int keys, KeySpan* seen) const;
+  // Of these keys of the tile that begins at `tile`, those that each row may use by the band.
+  void spans(int64_t first_row, int64_t count, int64_t tile, const program::KeyRun& keys,
+             KeySpan* seen) const;
   // What the mask's program leaves of these rows and keys.
   Sight look(int64_t first_row, int64_t count, int64_t first_key, int64_t end_key,
              std::span<Interval> scratch) const;
+  // The same, and takes from either end of the keys what nobody sees.
+  Sight narrow(int64_t first_row, int64_t count, program::KeyRun& keys,
+               std::span<Interval> scratch) const;
 
   int64_t position() const { return position_; }
+  bool masked() const { return setting_.programs.masks(); }
 
  private:
   // The band's run of one row, not cut to nothing where it is empty: both ends rise with the row.
@@ -48,9 +53,12 @@ class TileWalk {
   TileVisit next();
 
  private:
+  void skip();
+
   const RowsSight& sight_;
   int64_t first_row_, count_, key_, first_key_, end_key_;
   std::span<Interval> scratch_;
+  bool skips_;
 };
 
 }  // namespace regard

@@ -240,6 +240,32 @@ TEST(Edges, InputsMayShareABufferAndOutMayNot) {
       "overlaps q");
 }
 
+// Parts of one packed array, [tokens][q k v out][heads][dim], and [tokens][heads][q k v out][dim].
+TEST(Edges, OutMayLieBetweenTheInputs) {
+  const std::vector<float> x = normals(5, 6 * 2 * 16);
+  const View<const float, 3> plain(x.data(), {6, 2, 16});
+  std::vector<float> wanted(x.size());
+  attention(plain, plain, plain, View<float, 3>(wanted.data(), {6, 2, 16}));
+  for (const bool heads_outside : {false, true}) {
+    std::vector<float> packed(4 * x.size());
+    const auto part = [&](int n) {
+      return heads_outside ? View<float, 3>(packed.data() + n * 16, {6, 2, 16}, {128, 64, 1})
+                           : View<float, 3>(packed.data() + n * 32, {6, 2, 16}, {128, 16, 1});
+    };
+    for (int64_t i = 0; i < 6; ++i)
+      for (int64_t h = 0; h < 2; ++h)
+        for (int64_t d = 0; d < 16; ++d)
+          for (int n = 0; n < 3; ++n) part(n)(i, h, d) = plain(i, h, d);
+    const View<float, 3> out = part(3);
+    attention(part(0), part(1), part(2), out);
+    for (int64_t i = 0; i < 6; ++i)
+      for (int64_t h = 0; h < 2; ++h)
+        for (int64_t d = 0; d < 16; ++d) EXPECT_EQ(out(i, h, d), wanted[(i * 2 + h) * 16 + d]);
+    const View<float, 3> shifted(part(2).data + 1, out.shape, out.strides);
+    expect_error([&] { attention(part(0), part(1), part(2), shifted); }, "out overlaps v");
+  }
+}
+
 TEST(Edges, NothingOutsideTheOutputIsTouched) {
   const Problem p({.rows = 13, .keys = 77, .heads = 3, .kv_heads = 3, .dim = 20, .dim_v = 20});
   std::vector<float> out(13 * 3 * 20 + 64, 123.0f), lse(13 * 3 + 64, 123.0f);
