@@ -45,7 +45,13 @@ class AttentionPlan {
   AttentionPlan(const AttentionShape& shape, std::span<const Segment> segments,
                 const AttentionOptions& options = {});
   // The same for the next step's segments; once it has seen the largest batch it allocates nothing.
-  void replan(std::span<const Segment> segments);
+  //
+  // shared_keys: so many first keys are the same for all segments, whose block tables begin with
+  // the same pages (cascade attention of a shared prefix). Whole chunks of 512 of them are read
+  // once and multiplied with the rows of all segments together; what is left over is read by each.
+  // No bit changes. It takes rows that lie next to each other in q, in the order of the segments, a
+  // mask that shows every row all shared keys, and no program; explain() says where it is not used.
+  void replan(std::span<const Segment> segments, int64_t shared_keys = 0);
   ~AttentionPlan();
   AttentionPlan(AttentionPlan&&) noexcept;
   AttentionPlan& operator=(AttentionPlan&&) noexcept;

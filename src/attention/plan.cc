@@ -20,7 +20,9 @@ AttentionPlan::~AttentionPlan() = default;
 AttentionPlan::AttentionPlan(AttentionPlan&&) noexcept = default;
 AttentionPlan& AttentionPlan::operator=(AttentionPlan&&) noexcept = default;
 
-void AttentionPlan::replan(std::span<const Segment> segments) { parts_->engine.replan(segments); }
+void AttentionPlan::replan(std::span<const Segment> segments, int64_t shared_keys) {
+  parts_->engine.replan(segments, shared_keys);
+}
 
 int64_t AttentionPlan::workspace_bytes() const noexcept { return parts_->engine.workspace_bytes(); }
 
@@ -44,6 +46,15 @@ void AttentionPlan::check(const KvCache& cache, int64_t layer) const {
       const int32_t page = segment.block_table[static_cast<std::size_t>(i)];
       require(page >= 0 && page < shape.pages, "attention: a block table names page {} of {}", page,
               shape.pages);
+    }
+  }
+  const int64_t shared = (parts_->engine.shared().keys() + shape.page_keys - 1) / shape.page_keys;
+  for (const Segment& segment : parts_->engine.setting().segments) {
+    const auto& first = parts_->engine.setting().segments.front().block_table;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(shared); ++i) {
+      require(segment.block_table[i] == first[i],
+              "attention: {} keys are shared, but block tables have pages {} and {} in place {}",
+              parts_->engine.shared().wanted(), first[i], segment.block_table[i], i);
     }
   }
 }
@@ -85,6 +96,9 @@ void AttentionPlan::run(InputView<3> q, InputView<3> k, InputView<3> v, OutputVi
   require(v.shape[0] == k.shape[0] && v.shape[1] == shape.kv_heads && v.shape[2] == shape.dim_v,
           "attention: v is {} x {} x {}, must be {} x {} x {}", v.shape[0], v.shape[1], v.shape[2],
           k.shape[0], shape.kv_heads, shape.dim_v);
+  require(parts_->engine.shared().keys() == 0,
+          "attention: {} keys are shared by sequences, which takes pages, not arrays",
+          parts_->engine.shared().wanted());
   for (const Segment& segment : setting.segments) {
     require(segment.slab == 0 && segment.keys <= k.shape[0] - segment.first_key,
             "attention: a segment has keys {} .. {} of {}", segment.first_key,

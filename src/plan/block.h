@@ -9,6 +9,8 @@
 
 namespace regard {
 
+struct SharedStates;
+
 // What every task of a run is given.
 struct Job {
   const Setting& setting;
@@ -22,6 +24,7 @@ struct Job {
   // What weights are made of again, for each row where by-products are wanted: weights.h.
   float* statistics_m = nullptr;
   float* statistics_l = nullptr;
+  const SharedStates* shared = nullptr;  // of the keys that all segments begin with
 };
 
 class Block {

@@ -63,10 +63,11 @@ Engine::Engine(const AttentionShape& shape, std::span<const Segment> segments,
   setting.top = wanted.top;
   if (options.normaliser.sinks) setting.sinks.resize(static_cast<std::size_t>(shape.heads));
   setting.programs = Programs(setting.recipe, wanted.by_products);
+  shared_ = SharedPrefix(setting);
   replan(segments);
 }
 
-void Engine::replan(std::span<const Segment> segments) {
+void Engine::replan(std::span<const Segment> segments, int64_t shared_keys) {
   Setting& setting = setting_;
   constexpr int64_t kMost = program::kMaxPosition;
   int64_t rows = 0, slabs = 1;
@@ -89,6 +90,8 @@ void Engine::replan(std::span<const Segment> segments) {
   slabs_ = slabs;
   const bool banded = setting.programs.see(setting.recipe, segments, setting.shape.heads);
   setting.band = banded ? setting.recipe.band : program::Band{};
+  shared_.see(setting, shared_keys);
+  setting.shared_keys = shared_.keys();
   cut_.make(setting);
   if (pending_.size() < cut_.joins.size()) {
     pending_ = std::vector<std::atomic<int32_t>>(2 * cut_.joins.size());
@@ -98,13 +101,20 @@ void Engine::replan(std::span<const Segment> segments) {
   }
 }
 
-int64_t Engine::workspace_bytes() const noexcept {
-  return setting_.threads * scratch_bytes(setting_, cut_) +
-         round_up(cut_.partial_numbers * 4, 1 << 18) +
-         (setting_.by_products ? round_up(cut_.statistics * 8, 64) : 0);
+int64_t Engine::thread_bytes() const noexcept {
+  const int64_t bytes = scratch_bytes(setting_, cut_);
+  return shared_.keys() == 0 ? bytes
+                             : std::max(bytes, scratch_bytes(shared_.setting(), shared_.cut()));
 }
 
-std::string Engine::explain() const { return regard::explain(setting_, cut_, workspace_bytes()); }
+int64_t Engine::workspace_bytes() const noexcept {
+  return setting_.threads * thread_bytes() + round_up(cut_.partial_numbers * 4, 1 << 18) +
+         (setting_.by_products ? round_up(cut_.statistics * 8, 64) : 0) + shared_.state_bytes();
+}
+
+std::string Engine::explain() const {
+  return regard::explain(setting_, cut_, shared_, workspace_bytes());
+}
 
 // Sinks and parameters may have changed since the last run.
 void Engine::read_arrays() {
@@ -171,20 +181,33 @@ void Engine::run(const KeySource& source, const CallArrays& arrays, ThreadPool& 
   for (std::size_t i = 0; i < cut_.joins.size(); ++i) {
     pending_[i].store(cut_.joins[i].tasks, std::memory_order_relaxed);
   }
-  const int64_t bytes = scratch_bytes(setting_, cut_);
-  auto* const partials = reinterpret_cast<float*>(workspace_.data() + setting_.threads * bytes);
+  const int64_t bytes = thread_bytes();
   float* const statistics_l = statistics() == nullptr ? nullptr : statistics() + cut_.statistics;
+  const SharedStates shared =
+      shared_.keys() > 0 ? shared_.states(behind_partials()) : SharedStates{};
   const auto job_of = [&](const Scratch& scratch) {
-    return Job{setting_,        cut_,         arrays,      source, scratch, parameters_.data(),
-               parameter_step_, statistics(), statistics_l};
+    return Job{setting_,        cut_,
+               arrays,          source,
+               scratch,         parameters_.data(),
+               parameter_step_, statistics(),
+               statistics_l,    shared_.keys() > 0 ? &shared : nullptr};
   };
+  if (shared_.keys() > 0) {
+    const Cut& cut = shared_.cut();
+    pool.parallel_for(static_cast<int64_t>(cut.tasks.size()), [&](int64_t index, int slot) {
+      const Scratch scratch = scratch_at(shared_.setting(), cut, workspace_.data() + slot * bytes);
+      run_shared_task(Job{shared_.setting(), cut, arrays, source, scratch, parameters_.data(),
+                          parameter_step_, nullptr, nullptr, &shared},
+                      cut.tasks[static_cast<std::size_t>(index)]);
+    });
+  }
   pool.parallel_for(static_cast<int64_t>(cut_.tasks.size()), [&](int64_t index, int slot) {
     const Scratch scratch = scratch_at(setting_, cut_, workspace_.data() + slot * bytes);
     const Task& task = cut_.tasks[static_cast<std::size_t>(index)];
     if (setting_.two_passes) {
       run_two_pass_task(job_of(scratch), task);
     } else {
-      run_fold_task(job_of(scratch), task, partials, pending_.data());
+      run_fold_task(job_of(scratch), task, partials(), pending_.data());
     }
   });
   if (!setting_.by_products) return;
@@ -208,12 +231,15 @@ void Engine::run(const KeySource& source, const CallArrays& arrays, ThreadPool& 
   }
 }
 
-// [2][statistics]: m, then l.
-float* Engine::statistics() const {
-  if (!setting_.by_products) return nullptr;
-  return reinterpret_cast<float*>(workspace_.data() +
-                                  setting_.threads * scratch_bytes(setting_, cut_) +
-                                  round_up(cut_.partial_numbers * 4, 1 << 18));
+float* Engine::partials() const {
+  return reinterpret_cast<float*>(workspace_.data() + setting_.threads * thread_bytes());
 }
+
+float* Engine::behind_partials() const {
+  return partials() + round_up(cut_.partial_numbers * 4, 1 << 18) / 4;
+}
+
+// [2][statistics]: m, then l.
+float* Engine::statistics() const { return setting_.by_products ? behind_partials() : nullptr; }
 
 }  // namespace regard

@@ -27,22 +27,28 @@ class Engine {
   Engine(const AttentionShape& shape, std::span<const Segment> segments,
          const AttentionOptions& options, int threads, const Wanted& wanted = {});
   // Once it has seen the largest batch it allocates nothing.
-  void replan(std::span<const Segment> segments);
+  // shared_keys: so many keys all segments begin with are the same.
+  void replan(std::span<const Segment> segments, int64_t shared_keys = 0);
 
   int64_t workspace_bytes() const noexcept;
   std::string explain() const;
   const Setting& setting() const noexcept { return setting_; }
+  const SharedPrefix& shared() const noexcept { return shared_; }
 
   // Throws Error before anything is written when q or out do not fit the plan.
   void run(const KeySource& source, const CallArrays& arrays, ThreadPool& pool);
 
  private:
+  int64_t thread_bytes() const noexcept;  // of scratch
+  float* partials() const;
+  float* behind_partials() const;
   float* statistics() const;
   void read_arrays();
   void read_parameters();
 
   Setting setting_;
   Cut cut_;
+  SharedPrefix shared_;
   std::vector<std::atomic<int32_t>> pending_;  // parts of a join still to come
   int64_t rows_ = 0, slabs_ = 1;               // of q and out
   int64_t parameter_step_ = 0;

@@ -64,7 +64,8 @@ struct Tiles {
 
 }  // namespace
 
-std::string explain(const Setting& setting, const Cut& cut, int64_t workspace_bytes) {
+std::string explain(const Setting& setting, const Cut& cut, const SharedPrefix& shared,
+                    int64_t workspace_bytes) {
   const AttentionOptions& options = setting.recipe.options;
   int64_t rows = 0;
   for (const Segment& segment : setting.segments) rows += segment.rows;
@@ -93,6 +94,14 @@ std::string explain(const Setting& setting, const Cut& cut, int64_t workspace_by
   text += cut.joins.empty()
               ? "each task walks all its keys, because there are enough tasks for every thread\n"
               : "few rows and many keys: chunks of keys are shared out, and merged in order\n";
+  if (shared.keys() > 0) {
+    text += fmt::format(
+        "the first {} keys are attended once for all sequences, {} tasks of up to {} packed rows\n",
+        shared.keys(), shared.cut().tasks.size(), shared.cut().task_rows);
+  } else if (shared.wanted() > 0 && !shared.reason().empty()) {
+    text += fmt::format("{} shared keys are attended by each sequence: {}\n", shared.wanted(),
+                        shared.reason());
+  }
   text += fmt::format("workspace {} bytes", workspace_bytes);
   return text;
 }

@@ -7,6 +7,7 @@
 
 namespace regard {
 
-std::string explain(const Setting& setting, const Cut& cut, int64_t workspace_bytes);
+std::string explain(const Setting& setting, const Cut& cut, const SharedPrefix& shared,
+                    int64_t workspace_bytes);
 
 }  // namespace regard

@@ -10,12 +10,14 @@ constexpr int kMostFolds = 8;
 // A task under way.
 class FoldTask {
  public:
-  FoldTask(const Job& job, const Task& task, float* partials)
+  // is_shared: of the prefix, whose states are left in job.shared.
+  FoldTask(const Job& job, const Task& task, float* partials, bool is_shared = false)
       : job_(job),
         task_(task),
         s_(job.scratch),
         columns_(job.setting.columns),
         partials_(partials),
+        is_shared_(is_shared),
         block_(job, task.segment, task.kv_head, task.first_row, task.rows),
         folds_((task.rows + kFoldRows - 1) / kFoldRows) {}
 
@@ -24,7 +26,7 @@ class FoldTask {
   void merge(const Join& join);
 
  private:
-  bool joined() const { return task_.join >= 0; }
+  bool joined() const { return is_shared_ || task_.join >= 0; }
   int rows_of(int fold) const { return std::min(kFoldRows, task_.rows - fold * kFoldRows); }
   // A chunk's partial state, [m | l | o] of all rows of the task.
   RowState partial(int64_t first) const {
@@ -33,6 +35,7 @@ class FoldTask {
   }
   RowState into(int64_t chunk) const {
     if (!joined()) return s_.running;
+    if (is_shared_) return job_.shared->at(task_.kv_head, chunk, task_.first_row);
     // Merging is not associative to the bit: each chunk is kept until its turn.
     return partial(task_.partial + (chunk - task_.first_chunk) * task_.rows * (2 + columns_));
   }
@@ -49,6 +52,7 @@ class FoldTask {
   }
   bool first(int fold) const { return joined() || !(begun_ >> fold & 1); }
 
+  void begin_with_shared();
   void fold_all(const TileVisit& visit, const TileVisit& next, KeyTile tile, const KeyTile* ahead);
   void close_fold(int64_t chunk, int fold);
   void empty_fold(int64_t chunk, int fold);
@@ -59,6 +63,7 @@ class FoldTask {
   const Scratch& s_;
   const int64_t columns_;
   float* const partials_;
+  const bool is_shared_;
   const Block block_;
   const int folds_;
   bool packed_ = false;
@@ -121,8 +126,23 @@ void FoldTask::fold_all(const TileVisit& visit, const TileVisit& next, KeyTile t
   packed_ = true;
 }
 
+// running = the prefix's chunks, in order.
+void FoldTask::begin_with_shared() {
+  const SharedStates& shared = *job_.shared;
+  const Segment& segment = job_.setting.segments[static_cast<std::size_t>(task_.segment)];
+  const int64_t row = (segment.first_row - shared.first_row) * job_.setting.group + task_.first_row;
+  for (int64_t chunk = 0; chunk < shared.chunks; ++chunk) {
+    merge_state(job_.setting.weighing, shared.at(task_.kv_head, chunk, row), task_.rows, chunk == 0,
+                s_.running);
+  }
+}
+
 void FoldTask::run() {
   const bool in_place = job_.source.in_place();
+  if (!joined() && job_.shared != nullptr) {
+    begin_with_shared();
+    begun_ = (1u << folds_) - 1;
+  }
   TileWalk walk =
       block_.walk(task_.first_chunk * int64_t{kChunkKeys}, task_.end_chunk * int64_t{kChunkKeys});
   TileVisit visit = walk.next();
@@ -160,10 +180,11 @@ void FoldTask::run() {
 }
 
 void FoldTask::merge(const Join& join) {
+  if (job_.shared != nullptr) begin_with_shared();
   for (int64_t part = 0; part < join.chunks; ++part) {
     merge_state(job_.setting.weighing,
                 partial(join.first_partial + part * task_.rows * (2 + columns_)), task_.rows,
-                part == 0, s_.running);
+                part == 0 && job_.shared == nullptr, s_.running);
   }
   finish_rows(job_.setting.weighing, s_.running, task_.rows, finished_rows(job_, block_, 0));
 }
@@ -194,6 +215,10 @@ void run_fold_task(const Job& job, const Task& task, float* partials,
   if (task.join < 0) return;
   if (pending[task.join].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   work.merge(job.cut.joins[static_cast<std::size_t>(task.join)]);
+}
+
+void run_shared_task(const Job& job, const Task& task) noexcept {
+  FoldTask(job, task, nullptr, true).run();
 }
 
 }  // namespace regard

@@ -12,6 +12,9 @@ namespace regard {
 void run_fold_task(const Job& job, const Task& task, float* partials,
                    std::atomic<int32_t>* pending) noexcept;
 
+// A task of the shared prefix: leaves the states of its chunks in job.shared.
+void run_shared_task(const Job& job, const Task& task) noexcept;
+
 // Where rows row .. row + count - 1 of a block are written when they are finished.
 FinishedRows finished_rows(const Job& job, const Block& block, int row);
 

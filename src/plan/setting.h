@@ -39,6 +39,8 @@ struct Setting {
   Programs programs;
   program::Band band;  // of the recipe, or everything where programs interpret the whole mask
   std::vector<Segment> segments;
+  bool tall_blocks = false;  // threads share out keys before they cut rows
+  int64_t shared_keys = 0;   // of every segment, attended elsewhere: cut.h
   std::vector<float> sinks;  // [heads], read in each run; empty: none
 
   // Numbers of a row and a key as the score product takes them.
