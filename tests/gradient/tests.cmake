@@ -1,0 +1,1 @@
+regard_test(gradient/memory LINKS gradient reference)
