@@ -30,7 +30,8 @@ def attention(q: NDArray[Any], k: Any, v: Any, *, mask: MaskLike = None, score: 
               bias: Any = None, normaliser: Any = "softmax", weight: Any = None,
               similarity: Any = "dot", scale: float | None = None, lse: Literal[True],
               extras: tuple[()] = (), top: int = 0, layout: str = "thd",
-              segments: Segments = None, threads: int = 0, out: None = None) -> tuple[Floats, NDArray[np.float32]]: ...
+              segments: Segments = None, threads: int = 0,
+              out: None = None) -> tuple[Floats, NDArray[np.float32]]: ...
 @overload
 def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None, score: Any = None,
               bias: Any = None, normaliser: Any = "softmax", weight: Any = None,
@@ -87,8 +88,8 @@ def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None, score: Any = Non
     threads  how many to use; 0 = all processors. Never changes a bit of the result
     out      where to put the result: writable, overlapping no input; rounded once to its type
 
-    In a function b, h, i and j are expressions (see regard.program): i is the query's position among
-    the keys, keys - tokens + its index.
+    In a function b, h, i and j are expressions (see regard.program): i is the query's position
+    among the keys, keys - tokens + its index.
 
     Returns out: the array that was given, else a new one of q's type, a torch tensor if q is one
     and a NumPy array if not. A row that may use no key gives zeros, and lse -inf.

@@ -44,8 +44,8 @@ def attention_backward(q: Any, k: Any, v: Any, out: Any, dout: Any, *, lse: Any 
     arrays   regard.array(..., differentiable=True) that score, bias, weight, normaliser or
              similarity read; the gradients of these are wanted
 
-    No matrix of tokens x keys is kept, and threads change no bit: every number receives its terms in
-    one fixed order. A row that may use no key passes no gradient.
+    No matrix of tokens x keys is kept, and threads change no bit: every number receives its terms
+    in one fixed order. A row that may use no key passes no gradient.
 
     Returns Gradients(dq, dk, dv, arrays).
     Raises TypeError and ValueError as attention() does, and ValueError for an array that is not

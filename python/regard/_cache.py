@@ -1,4 +1,4 @@
-"""KvCache, AttentionPlan, RopeTable: keys and values in pages, and plans that run again and again."""
+"""KvCache, AttentionPlan, RopeTable: keys and values in pages, plans that run again and again."""
 
 from collections.abc import Sequence
 from typing import Any, Literal

@@ -21,9 +21,9 @@ class Array:
     """A captured array of 1 to 4 axes; regard.array() makes one.
 
     bias[head(), i, j] is an expression: the element at these indices, one an axis. Indices may come
-    one after another, bias[h][i, j], or leave axes open, bias[..., j][h, i]. As in Python a negative
-    index counts from the end. Beyond the array, a real element is NaN, and any other makes the
-    whole result NaN; no memory outside is ever read.
+    one after another, bias[h][i, j], or leave axes open, bias[..., j][h, i]. As in Python a
+    negative index counts from the end. Beyond the array, a real element is NaN, and any other makes
+    the whole result NaN; no memory outside is ever read.
     """
 
     __slots__ = ("_core", "_open", "source")

@@ -26,7 +26,7 @@ class Trace:
     arrays: dict[Any, Any] = field(default_factory=dict)  # captured ones, by whose memory they are
 
     def spans(self) -> list[tuple[int, int]]:
-        """First and last batch, head, i, j, row and sequence that may be met, or as wide as they can be.
+        """First and last batch, head, i, j, row and sequence that may be met, or any that can be.
 
         A query before the first key has no key, so nothing is computed for it.
         """

@@ -26,7 +26,7 @@ _REFUSED = {
 
 
 class Expr:
-    """A value for each score: an expression over the score s and the indices batch, head, i, j, row.
+    """A value for each score, an expression over the score s and batch, head, i, j, row.
 
     Made by regard.program's leaves (score(), query(), key(), ...) and Python's operators, with
     Python's meaning: // rounds down, % has the divisor's sign; & | ^ ~ are logical for conditions

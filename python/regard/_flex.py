@@ -44,8 +44,8 @@ def flex_attention(query: Any, key: Any, value: Any, score_mod: Callable[..., An
     No mask is stored: create_block_mask() is not needed, and blocks without an allowed key are
     skipped all the same.
 
-    Raises TypeError for functions that cannot be traced (`if score > 0:`), ValueError for shapes and
-    values that break a rule.
+    Raises TypeError for functions that cannot be traced (`if score > 0:`), ValueError for shapes
+    and values that break a rule.
     Source: Dong et al. 2024, "Flex Attention"; torch.nn.attention.flex_attention.
     """
     check_flag(return_lse, "return_lse", _CALL)

@@ -104,8 +104,8 @@ def as_score(score: Any, bias: Any, trace: Trace, call: str = "attention") -> _c
         leaves = arity(score, _SCORE_ARGUMENTS, f"{call}: score")
         result = trace_score(score, leaves, f"{call}: score", trace)
     elif score is not None:
-        raise TypeError(f"{call}: score is a {type(score).__name__}, must be None, an expression of "
-                        "regard.program, or a function of (s), (s, i, j) or (s, b, h, i, j); an "
+        raise TypeError(f"{call}: score is a {type(score).__name__}, must be None, an expression "
+                        "of regard.program, or a function of (s), (s, i, j) or (s, b, h, i, j); an "
                         "array that is added to the scores is `bias`")
     if bias is not None:
         if not is_array(bias):

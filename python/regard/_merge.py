@@ -6,7 +6,8 @@ from regard import _arrays, _core
 from regard._options import check_layout
 
 
-def merge(out_a: Any, lse_a: Any, out_b: Any, lse_b: Any, *, layout: str = "thd") -> tuple[Any, Any]:
+def merge(out_a: Any, lse_a: Any, out_b: Any, lse_b: Any, *,
+          layout: str = "thd") -> tuple[Any, Any]:
     """Attention over the keys of a and of b, from attention over each: (out, lse).
 
         out_a, out_b, out  [tokens, heads, dim_v], in the order of axes that layout names

@@ -48,7 +48,8 @@ def as_segments(segments: Any, layout: str, call: str) -> list[_core.Segment] | 
     else:
         rows = keys = _bounds(segments, call)
     if len(rows) != len(keys):
-        raise ValueError(f"{call}: segments have {len(rows)} bounds of rows and {len(keys)} of keys")
+        raise ValueError(f"{call}: segments have {len(rows)} bounds of rows and {len(keys)} of "
+                         "keys")
     return [Segment(rows[n], rows[n + 1] - rows[n], keys[n], keys[n + 1] - keys[n]).core()
             for n in range(len(rows) - 1)]
 

@@ -53,7 +53,7 @@ def relu() -> Normaliser:
 
 
 def sparsemax() -> Normaliser:
-    """The Euclidean projection of the scores onto the simplex. Source: Martins and Astudillo 2016."""
+    """The scores' Euclidean projection onto the simplex. Source: Martins and Astudillo 2016."""
     return Normaliser(_core.Normaliser.sparsemax())
 
 
@@ -93,8 +93,9 @@ def negative_distance() -> Similarity:
 
 
 def bilinear(w: Any) -> Similarity:
-    """qᵀ W k, W real [dim of q, dim of k] or [heads, dim of q, dim of k]; default scale 1/sqrt(dim of k).
+    """qᵀ W k; default scale 1/sqrt(dim of k).
 
+    w is real, [dim of q, dim of k] or [heads, dim of q, dim of k].
     Source: Luong et al. 2015, "general".
     """
     w = array(w, "w")
@@ -102,8 +103,9 @@ def bilinear(w: Any) -> Similarity:
 
 
 def additive(v: Any) -> Similarity:
-    """sum of v_d tanh(q_d + k_d), q and k projected already; v real [dim] or [heads, dim]; default scale 1.
+    """sum of v_d tanh(q_d + k_d), q and k projected already; default scale 1.
 
+    v is real, [dim] or [heads, dim].
     Source: Bahdanau et al. 2015.
     """
     v = array(v, "v")
@@ -111,10 +113,12 @@ def additive(v: Any) -> Similarity:
 
 
 def dropout(rate: float, seed: int) -> Expr:
-    """A weight program: each weight is dropped with probability rate, the others times 1 / (1 - rate).
+    """A weight program that drops each weight with probability rate.
 
-    Keyed on (seed, sequence, head, i, j): independent of threads, tiles and batch.
-    Raises ValueError unless 0 <= rate < 1. Source: Srivastava et al. 2014.
+    The others are multiplied by 1 / (1 - rate). Keyed on (seed, sequence, head, i, j): independent
+    of threads, tiles and batch.
+
+    Raises ValueError unless rate is in 0 .. 1. Source: Srivastava et al. 2014.
     """
     return Expr(_core.dropout(rate, seed))
 

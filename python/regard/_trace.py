@@ -77,9 +77,9 @@ class _Rebinder:
             return self._done[id(function)]
         self._done[id(function)] = function  # where functions name each other
         if isinstance(function, functools.partial):
+            keywords = {name: self.value(a, name) for name, a in function.keywords.items()}
             result = functools.partial(self.function(function.func),
-                                       *(self.value(a) for a in function.args),
-                                       **{k: self.value(a, k) for k, a in function.keywords.items()})
+                                       *(self.value(a) for a in function.args), **keywords)
         elif isinstance(function, types.MethodType):
             result = types.MethodType(self.function(function.__func__),
                                       self.instance(function.__self__))

@@ -208,10 +208,10 @@ def block_sparse(blocks: Any, block_q: int, block_k: int) -> Expr:
 
 
 def tree_bits(bits: Any, first: Any = None) -> Expr:
-    """Tree decoding (Miao et al. 2023): row r sees draft t where bit t % 32 of bits[r, t // 32] is set.
+    """Tree decoding (Miao et al. 2023): row r sees draft t where its bit is set.
 
-    Drafts are the keys from position `first` on, by default the call's first row's, i - row. Keys
-    before it are allowed. bits integer [rows, words].
+    That is bit t % 32 of bits[r, t // 32], bits integer [rows, words]. Drafts are the keys from
+    position `first` on, by default the call's first row's, i - row. Keys before it are allowed.
     """
     first = query() - row() if first is None else first
     return _of(_core.tree_bits(_array(bits, "bits"), _expr(first)))
@@ -270,7 +270,10 @@ def t5_buckets(buckets: int, max_distance: int, bidirectional: bool) -> np.ndarr
 
 
 def relative_position(table: Any, s: Any = None) -> Expr:
-    """s + table[h, clamp(i - j, -m, m) + m], table [heads, 2 m + 1] or [2 m + 1] (Shaw et al. 2018)."""
+    """s + table[h, clamp(i - j, -m, m) + m] (Shaw et al. 2018).
+
+    table is real, [heads, 2 m + 1] or [2 m + 1].
+    """
     return _of(_core.relative_position(_array(table, "table"), _s(s)))
 
 
@@ -280,7 +283,10 @@ def softcap(cap: Any, s: Any = None) -> Expr:
 
 
 def additive_bias(bias: Any, s: Any = None) -> Expr:
-    """s + bias[..., row, j], the last of the axes [batch, heads, rows, keys]; extent 1 is broadcast."""
+    """s + bias[..., row, j], bias real.
+
+    The last of the axes [batch, heads, rows, keys]; an axis of extent 1 is broadcast.
+    """
     return _of(_core.additive_bias(_array(bias, "bias"), _s(s)))
 
 

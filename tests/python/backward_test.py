@@ -28,15 +28,23 @@ def difference(function, array, size=1e-5):
 
 
 OPTIONS = {
-    "plain": {}, "causal": {"mask": "causal"},
+    "plain": {},
+    "causal": {"mask": "causal"},
     "a mask with empty rows": {"mask": lambda i, j: (j < i) & (i % 2 == 0)},
     "softcap": {"score": lambda s: 2 * np.tanh(s / 2)},
-    "a program of everything": {"score": lambda s, b, h, i, j: np.where(j % 2 == 0, s * s, np.exp(-s)) + 0.1 * (i - j) * h},
-    "sigmoid": {"normaliser": "sigmoid"}, "relu": {"normaliser": "relu"},
-    "sparsemax": {"normaliser": "sparsemax"}, "entmax": {"normaliser": "entmax15"},
-    "cosine": {"similarity": "cosine"}, "distance": {"similarity": "negative_distance"},
-    "weights": {"weight": lambda p: p * p + p}, "dropout": {"weight": regard.dropout(0.3, seed=2)},
-    "scale": {"scale": -0.4}, "sink": {"normaliser": regard.softmax_with_sink(0.5)},
+    "a program of everything": {
+        "score": lambda s, b, h, i, j: np.where(j % 2 == 0, s * s, np.exp(-s)) + 0.1 * (i - j) * h
+    },
+    "sigmoid": {"normaliser": "sigmoid"},
+    "relu": {"normaliser": "relu"},
+    "sparsemax": {"normaliser": "sparsemax"},
+    "entmax": {"normaliser": "entmax15"},
+    "cosine": {"similarity": "cosine"},
+    "distance": {"similarity": "negative_distance"},
+    "weights": {"weight": lambda p: p * p + p},
+    "dropout": {"weight": regard.dropout(0.3, seed=2)},
+    "scale": {"scale": -0.4},
+    "sink": {"normaliser": regard.softmax_with_sink(0.5)},
 }
 
 
@@ -72,13 +80,22 @@ LEARNED = {
     "bias": (lambda: learned("bias", H, T, K), lambda a: {"bias": a}),
     "a bias of one row": (lambda: learned("bias", K), lambda a: {"bias": a}),
     "a bias of each batch": (lambda: learned("bias", B, 1, T, 1), lambda a: {"bias": a}),
-    "slopes": (lambda: learned("slopes", H), lambda a: {"score": program.alibi(a), "mask": "causal"}),
-    "a table": (lambda: learned("table", 2 * K), lambda a: {"score": lambda s, i, j: s + a[i - j + K]}),
+    "slopes": (
+        lambda: learned("slopes", H),
+        lambda a: {"score": program.alibi(a), "mask": "causal"},
+    ),
+    "a table": (
+        lambda: learned("table", 2 * K),
+        lambda a: {"score": lambda s, i, j: s + a[i - j + K]},
+    ),
     "a factor": (lambda: learned("factor", 1), lambda a: {"score": lambda s: s * a[0]}),
     "sinks": (lambda: learned("sinks", H), lambda a: {"normaliser": regard.softmax_with_sink(a)}),
     "bilinear": (lambda: learned("w", D, D), lambda a: {"similarity": regard.bilinear(a)}),
     "additive": (lambda: learned("v", D), lambda a: {"similarity": regard.additive(a)}),
-    "in a weight program": (lambda: learned("gain", H), lambda a: {"weight": program.weight() * a[program.head()]}),
+    "in a weight program": (
+        lambda: learned("gain", H),
+        lambda a: {"weight": program.weight() * a[program.head()]},
+    ),
 }
 
 

@@ -12,7 +12,9 @@ LENGTHS = [40, 21]
 
 def filled(k_dtype="f32", v_dtype="f32", **options):
     """A cache of two sequences, appended in two steps, and what was appended."""
-    cache = regard.KvCache(pages=6, page_keys=16, kv_heads=KV, dim=D, dim_v=DV, k_dtype=k_dtype, v_dtype=v_dtype)
+    cache = regard.KvCache(
+        pages=6, page_keys=16, kv_heads=KV, dim=D, dim_v=DV, k_dtype=k_dtype, v_dtype=v_dtype
+    )
     k, v = normal(1, sum(LENGTHS), KV, D), normal(2, sum(LENGTHS), KV, DV)
     for seen in ([25, 10], LENGTHS):
         before = [0, 0] if seen != LENGTHS else [25, 10]
@@ -50,8 +52,13 @@ def test_a_plan_over_pages_is_attention_over_what_they_hold(dtype):
                 regard.Segment(3, 4, 0, LENGTHS[1], block_table=TABLES[1])]
     plan = regard.AttentionPlan(segments, heads=4, kv_heads=KV, dim=D, dim_v=DV, mask="causal")
     out, lse = plan.run(q, cache=cache, lse=True)
-    for rows, length, pages in ((slice(0, 3), LENGTHS[0], TABLES[0]), (slice(3, 7), LENGTHS[1], TABLES[1])):
-        one, its = regard.attention(q[rows], *cache.read(0, pages, 0, length), mask="causal", lse=True)
+    for rows, length, pages in (
+        (slice(0, 3), LENGTHS[0], TABLES[0]),
+        (slice(3, 7), LENGTHS[1], TABLES[1]),
+    ):
+        one, its = regard.attention(
+            q[rows], *cache.read(0, pages, 0, length), mask="causal", lse=True
+        )
         if dtype == "i8":  # its scales multiply finished scores
             np.testing.assert_allclose(out[rows], one, rtol=1e-4, atol=1e-6)
             continue
@@ -60,15 +67,20 @@ def test_a_plan_over_pages_is_attention_over_what_they_hold(dtype):
     assert plan.workspace_bytes > 0 and "tiles" in plan.explain()
     plan.replan([regard.Segment(0, 1, 0, 30, block_table=TABLES[0])])
     np.testing.assert_allclose(
-        plan.run(q[:1], cache=cache), regard.attention(q[:1], *cache.read(0, TABLES[0], 0, 30), mask="causal"),
-        rtol=1e-4, atol=1e-6)
+        plan.run(q[:1], cache=cache),
+        regard.attention(q[:1], *cache.read(0, TABLES[0], 0, 30), mask="causal"),
+        rtol=1e-4,
+        atol=1e-6,
+    )
 
 
 def test_a_plan_over_arrays():
     q, k, v = normal(1, 9, 4, D), normal(2, 30, KV, D), normal(3, 30, KV, DV)
     bounds = ([0, 4, 9], [0, 10, 30])
     plan = regard.AttentionPlan(bounds, heads=4, kv_heads=KV, dim=D, dim_v=DV, scale=0.5, threads=2)
-    np.testing.assert_array_equal(plan.run(q, k, v), regard.attention(q, k, v, segments=bounds, scale=0.5))
+    np.testing.assert_array_equal(
+        plan.run(q, k, v), regard.attention(q, k, v, segments=bounds, scale=0.5)
+    )
     out = np.empty((9, 4, DV), np.float32)
     assert plan.run(q, k, v, out=out) is out
     with pytest.raises(TypeError, match="takes k and v, or a cache"):
@@ -81,7 +93,10 @@ def test_a_plan_over_arrays():
 def rotated(x, positions, base=10000.0, pairs=False):
     angles = positions[:, None, None] * base ** (-np.arange(0, D, 2) / D)
     first, second = (x[..., ::2], x[..., 1::2]) if pairs else (x[..., :D // 2], x[..., D // 2:])
-    turned = first * np.cos(angles) - second * np.sin(angles), first * np.sin(angles) + second * np.cos(angles)
+    turned = (
+        first * np.cos(angles) - second * np.sin(angles),
+        first * np.sin(angles) + second * np.cos(angles),
+    )
     return np.stack(turned, axis=-1).reshape(x.shape) if pairs else np.concatenate(turned, axis=-1)
 
 
@@ -104,8 +119,14 @@ def test_keys_are_rotated_on_their_way():
     np.testing.assert_array_equal(keys, regard.rope(alone, table, range(LENGTHS[0])))
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"k_dtype": "q4"}, "the dtype is 'q4', must be"), ({"page_keys": 20}, "page_keys|20"), ({"pages": -1}, "-1")])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"k_dtype": "q4"}, "the dtype is 'q4', must be"),
+        ({"page_keys": 20}, "page_keys|20"),
+        ({"pages": -1}, "-1"),
+    ],
+)
 def test_caches_that_cannot_be(options, words):
     with pytest.raises(ValueError, match=words):
         regard.KvCache(**{"pages": 2, "kv_heads": 1, "dim": 8, **options})

@@ -38,7 +38,9 @@ def test_float64_is_exact():
     q, k, v = numbers(np.float64)
     out = regard.attention(q, k, v, layout="bhtd", mask="causal")
     assert out.dtype == np.float64
-    np.testing.assert_allclose(out, dense(q, k, v, lambda b, h, i, j: j <= i).out, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(
+        out, dense(q, k, v, lambda b, h, i, j: j <= i).out, rtol=1e-12, atol=1e-14
+    )
 
 
 def test_each_array_has_its_own_type():
@@ -70,7 +72,9 @@ def test_gradients_are_rounded_once(name):
     regard.attention(q, k, v, layout="bhtd", out=out)
     found = regard.attention_backward(q, k, v, out, dout, layout="bhtd")
     wide = [a.astype(np.float64) for a in (q, k, v, dout)]
-    exact = regard.attention_backward(*wide[:3], regard.attention(*wide[:3], layout="bhtd"), wide[3], layout="bhtd")
+    exact = regard.attention_backward(
+        *wide[:3], regard.attention(*wide[:3], layout="bhtd"), wide[3], layout="bhtd"
+    )
     for gradient, wanted in zip(found[:3], exact):
         assert gradient.dtype == type_of(name)
         ours = np.sqrt(((gradient.astype(float) - wanted) ** 2).mean())

@@ -44,9 +44,16 @@ def test_both_at_once():
     masks, scores = published.mask_mods(np, A), published.score_mods(np, A)
     out = regard.flex_attention(Q, KEY, VALUE, scores["alibi"], masks["prefix_lm"], 0.5,
                                 mask_mod=masks["global_and_local"])
-    expected = dense(Q, KEY, VALUE, scale=0.5,
-                     mask=lambda b, h, i, j: everywhere(masks["prefix_lm"]) & everywhere(masks["global_and_local"]),
-                     score=lambda s, b, h, i, j: everywhere(scores["alibi"], s))
+    expected = dense(
+        Q,
+        KEY,
+        VALUE,
+        scale=0.5,
+        mask=lambda b, h, i, j: (
+            everywhere(masks["prefix_lm"]) & everywhere(masks["global_and_local"])
+        ),
+        score=lambda s, b, h, i, j: everywhere(scores["alibi"], s),
+    )
     assert_close(out, expected.out)
 
 
@@ -60,7 +67,9 @@ def test_q_idx_counts_rows_of_the_call():
 
 def test_heads_and_batches_that_are_shared():
     k, v = KEY[:, ::2], VALUE[:, ::2]
-    with pytest.raises(ValueError, match="key has 2 heads, query has 4; enable_gqa=True shares them"):
+    with pytest.raises(
+        ValueError, match="key has 2 heads, query has 4; enable_gqa=True shares them"
+    ):
         regard.flex_attention(Q, k, v)
     assert_close(regard.flex_attention(Q, k, v, enable_gqa=True), dense(Q, k, v).out)
     np.testing.assert_array_equal(regard.flex_attention(Q, KEY[:1], VALUE[:1])[0],
@@ -75,15 +84,33 @@ def test_out():
 
 SHORT = np.zeros(5, np.float32)
 MISTAKES = [
-    (TypeError, "use where(condition, yes, no)", {"score_mod": lambda s, b, h, i, j: s if s > 0 else 0}),
-    (TypeError, "flex_attention: score_mod returned None", {"score_mod": lambda s, b, h, i, j: None}),
+    (
+        TypeError,
+        "use where(condition, yes, no)",
+        {"score_mod": lambda s, b, h, i, j: s if s > 0 else 0},
+    ),
+    (
+        TypeError,
+        "flex_attention: score_mod returned None",
+        {"score_mod": lambda s, b, h, i, j: None},
+    ),
     (TypeError, "flex_attention: score_mod is a int, must be a function", {"score_mod": 3}),
-    (TypeError, "flex_attention: block_mask is a str, must be a function", {"block_mask": "causal"}),
-    (TypeError, "flex_attention: mask_mod gives row - j, which is integer; a mask is a condition",
-     {"mask_mod": lambda b, h, i, j: i - j}),
+    (
+        TypeError,
+        "flex_attention: block_mask is a str, must be a function",
+        {"block_mask": "causal"},
+    ),
+    (
+        TypeError,
+        "flex_attention: mask_mod gives row - j, which is integer; a mask is a condition",
+        {"mask_mod": lambda b, h, i, j: i - j},
+    ),
     (TypeError, "takes 1 positional argument but 5 were given", {"score_mod": lambda s: s}),
-    (ValueError, "SHORT is too short: 5 elements along axis 0, and j reaches 23",
-     {"score_mod": lambda s, b, h, i, j: s + SHORT[j]}),
+    (
+        ValueError,
+        "SHORT is too short: 5 elements along axis 0, and j reaches 23",
+        {"score_mod": lambda s, b, h, i, j: s + SHORT[j]},
+    ),
     (TypeError, "flex_attention: scale is 'big', must be a number", {"scale": "big"}),
     (ValueError, "scale (nan) is not a finite number", {"scale": float("nan")}),
     (TypeError, "flex_attention: return_lse is 1, must be True or False", {"return_lse": 1}),
@@ -98,9 +125,14 @@ def test_each_mistake_has_its_message(kind, words, options):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("change, words", [
-    (lambda a: a[0], "query has 3 axes"), (lambda a: a.astype(int), "query is int64, must be float64"),
-    (lambda a: None, "query .NoneType. is no array of numbers")])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda a: a[0], "query has 3 axes"),
+        (lambda a: a.astype(int), "query is int64, must be float64"),
+        (lambda a: None, "query .NoneType. is no array of numbers"),
+    ],
+)
 def test_what_is_no_query(change, words):
     with pytest.raises((ValueError, TypeError), match=f"flex_attention: {words}"):
         regard.flex_attention(change(Q), KEY, VALUE)

@@ -176,9 +176,20 @@ def linear_attention(inputs, attributes, outputs):
     if decay is not None and decay.shape[-1] != kv_heads:
         decay = heads_of(decay, kv_heads)
     out, present = regard.linear_attention(
-        q, k, v, rule=attributes.get("update_rule", b"gated_delta").decode(), decay=decay, beta=beta,
-        state=state, scale=attributes.get("scale") or None, layout="bthd", return_state=True)
-    return out.reshape(*out.shape[:2], -1), present.astype(q.dtype if state is None else state.dtype)
+        q,
+        k,
+        v,
+        rule=attributes.get("update_rule", b"gated_delta").decode(),
+        decay=decay,
+        beta=beta,
+        state=state,
+        scale=attributes.get("scale") or None,
+        layout="bthd",
+        return_state=True,
+    )
+    return out.reshape(*out.shape[:2], -1), present.astype(
+        q.dtype if state is None else state.dtype
+    )
 
 
 def heads_of(x, heads):

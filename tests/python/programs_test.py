@@ -19,9 +19,15 @@ def run(**options):
 
 MASKS = {
     "window": (lambda i, j: (j <= i) & (i - j < 40), lambda b, h, i, j: (j <= i) & (i - j < 40)),
-    "expression": (regard.causal() & program.window(9, 0), lambda b, h, i, j: (j <= i) & (i - j <= 9)),
+    "expression": (
+        regard.causal() & program.window(9, 0),
+        lambda b, h, i, j: (j <= i) & (i - j <= 9),
+    ),
     "documents": (lambda i, j: IDS[i] == IDS[j], lambda b, h, i, j: IDS[i] == IDS[j]),
-    "of heads": (lambda b, h, i, j: (j + h) % (b + 2) != 0, lambda b, h, i, j: (j + h) % (b + 2) != 0),
+    "of heads": (
+        lambda b, h, i, j: (j + h) % (b + 2) != 0,
+        lambda b, h, i, j: (j + h) % (b + 2) != 0,
+    ),
     "empty rows": (lambda i, j: (j > i) & (i % 2 == 0), lambda b, h, i, j: (j > i) & (i % 2 == 0)),
     "full": (regard.full(), None),
     "nothing": (lambda i, j: j < 0, lambda b, h, i, j: j < 0),
@@ -62,12 +68,22 @@ def test_bias_comes_behind_score():
 SCORES = {
     "softcap": (lambda s: 3 * np.tanh(s / 3), lambda s, b, h, i, j: 3 * np.tanh(s / 3)),
     "distance": (lambda s, i, j: s - 0.1 * abs(i - j), lambda s, b, h, i, j: s - 0.1 * abs(i - j)),
-    "table": (lambda s, b, h, i, j: s + TABLE[i - j + K] * h, lambda s, b, h, i, j: s + TABLE[i - j + K] * h),
-    "row of a bias": (lambda s, b, h, i, j: s + BIAS[h, i - (K - T), j], lambda s, b, h, i, j: s + BIAS),
-    "alibi": (program.alibi(program.alibi_slopes(H)),
-              lambda s, b, h, i, j: s + 2.0 ** (-8 * (h + 1) / H) * (j - i)),
-    "causal by -inf": (lambda s, i, j: np.where(j <= i, s, -np.inf),
-                       lambda s, b, h, i, j: np.where(j <= i, s, -np.inf)),
+    "table": (
+        lambda s, b, h, i, j: s + TABLE[i - j + K] * h,
+        lambda s, b, h, i, j: s + TABLE[i - j + K] * h,
+    ),
+    "row of a bias": (
+        lambda s, b, h, i, j: s + BIAS[h, i - (K - T), j],
+        lambda s, b, h, i, j: s + BIAS,
+    ),
+    "alibi": (
+        program.alibi(program.alibi_slopes(H)),
+        lambda s, b, h, i, j: s + 2.0 ** (-8 * (h + 1) / H) * (j - i),
+    ),
+    "causal by -inf": (
+        lambda s, i, j: np.where(j <= i, s, -np.inf),
+        lambda s, b, h, i, j: np.where(j <= i, s, -np.inf),
+    ),
     "constant": (lambda s: 0.5, lambda s, b, h, i, j: 0.5 + 0 * s),
 }
 
@@ -85,14 +101,18 @@ def test_normalisers(word):
     expected = dense(Q, KEY, VALUE, lambda b, h, i, j: j <= i, normaliser=word)
     assert_close(run(normaliser=word, mask="causal"), expected.out)
     slot = getattr(regard, word)()
-    np.testing.assert_array_equal(run(normaliser=slot, mask="causal"), run(normaliser=word, mask="causal"))
+    np.testing.assert_array_equal(
+        run(normaliser=slot, mask="causal"), run(normaliser=word, mask="causal")
+    )
 
 
 def weights(normaliser, scores):
     """Of one row, with the identity as values."""
     n = len(scores)
     q, k = np.ones((1, 1, 1), np.float32), np.float32(scores).reshape(n, 1, 1)
-    return regard.attention(q, k, np.eye(n, dtype=np.float32)[:, None], scale=1, normaliser=normaliser)[0, 0]
+    return regard.attention(
+        q, k, np.eye(n, dtype=np.float32)[:, None], scale=1, normaliser=normaliser
+    )[0, 0]
 
 
 def test_normalisers_by_hand():
@@ -101,13 +121,20 @@ def test_normalisers_by_hand():
     np.testing.assert_allclose(weights("entmax15", [1.0, -1.0, -3.0]), [1, 0, 0], atol=1e-6)
     np.testing.assert_allclose(weights("entmax15", [0.0, 0.0]), [0.5, 0.5], atol=1e-6)
     np.testing.assert_array_equal(weights("hardmax", [1, 3, 3, 2]), [0, 1, 0, 0])
-    np.testing.assert_allclose(weights(regard.sigmoid(bias=1.0), [0.0]), [1 / (1 + np.exp(-1))], rtol=1e-6)
-    np.testing.assert_allclose(weights(regard.softmax_with_sink(0.0), [0.0, 0.0]), [1 / 3, 1 / 3], rtol=1e-6)
+    np.testing.assert_allclose(
+        weights(regard.sigmoid(bias=1.0), [0.0]), [1 / (1 + np.exp(-1))], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        weights(regard.softmax_with_sink(0.0), [0.0, 0.0]), [1 / 3, 1 / 3], rtol=1e-6
+    )
     hard = weights(regard.gumbel_softmax(0.5, seed=3, sample="hard"), [0.0] * 8)
     assert hard.sum() == 1 and hard.max() == 1
     soft = weights(regard.gumbel_softmax(0.5, seed=3), [0.0] * 8)
     assert soft.argmax() == hard.argmax() and 0 < soft.min()
-    others = [weights(regard.gumbel_softmax(0.5, seed=n, sample="hard"), [0.0] * 8).argmax() for n in range(20)]
+    others = [
+        weights(regard.gumbel_softmax(0.5, seed=n, sample="hard"), [0.0] * 8).argmax()
+        for n in range(20)
+    ]
     assert len(set(others)) > 3
 
 
@@ -149,7 +176,9 @@ def test_weight_programs():
     np.testing.assert_allclose(doubled, 2 * run(), rtol=1e-6)
     squared = dense(Q, KEY, VALUE)
     squared = np.einsum("bhij,bhjd->bhid", squared.weights ** 2, np.repeat(VALUE, H // KV, axis=1))
-    np.testing.assert_allclose(run(weight=program.weight() * program.weight()), squared, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        run(weight=program.weight() * program.weight()), squared, rtol=1e-4, atol=1e-6
+    )
 
 
 def test_dropout():
@@ -174,7 +203,12 @@ def test_nan_at_masked_keys_reaches_nothing():
     k, v = KEY.copy(), VALUE.copy()
     k[:, :, 5::7] = np.nan
     v[:, :, 5::7] = np.inf
-    for options in ({}, {"normaliser": "sigmoid"}, {"normaliser": "entmax15"}, {"score": SCORES["softcap"][0]}):
+    for options in (
+        {},
+        {"normaliser": "sigmoid"},
+        {"normaliser": "entmax15"},
+        {"score": SCORES["softcap"][0]},
+    ):
         mask = lambda i, j: j % 7 != 5  # noqa: E731
         out = regard.attention(Q, k, v, layout="bhtd", mask=mask, **options)
         np.testing.assert_array_equal(out, run(mask=mask, **options))
@@ -188,5 +222,7 @@ def test_an_index_beyond_its_array_is_nan_in_its_row_alone():
 
 
 def test_explain_names_the_program():
-    text = regard.explain(Q, KEY, VALUE, layout="bhtd", score=lambda s: 30 * np.tanh(s / 30), mask="causal")
+    text = regard.explain(
+        Q, KEY, VALUE, layout="bhtd", score=lambda s: 30 * np.tanh(s / 30), mask="causal"
+    )
     assert "tanh" in text

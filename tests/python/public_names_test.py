@@ -34,14 +34,36 @@ def test_signature_is_typed_and_documented(name):
     doc = inspect.getdoc(function)
     for parameter in signature.parameters.values():
         assert parameter.annotation is not inspect.Parameter.empty, parameter
-        assert name == "explain" or re.search(rf"\b{parameter.name}\b", doc, re.IGNORECASE), parameter
+        assert name == "explain" or re.search(rf"\b{parameter.name}\b", doc, re.IGNORECASE), (
+            parameter
+        )
 
 
-@pytest.mark.parametrize("name, words", [
-    ("attention", ["[tokens, heads, dim]", "[keys, kv_heads, dim_v]", "float32", "Raises",
-                   "TypeError", "ValueError", "MemoryError", "Source", "eq. 1", "logarithm"]),
-    ("flex_attention", ["[batch, heads, tokens, dim]", "Raises", "TypeError", "Source"]),
-    ("array", ["Raises"]), ("explain", ["Raises", "Source"]), ("causal", ["Raises", "Source"]), ("doctor", ["Raises"])])
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        (
+            "attention",
+            [
+                "[tokens, heads, dim]",
+                "[keys, kv_heads, dim_v]",
+                "float32",
+                "Raises",
+                "TypeError",
+                "ValueError",
+                "MemoryError",
+                "Source",
+                "eq. 1",
+                "logarithm",
+            ],
+        ),
+        ("flex_attention", ["[batch, heads, tokens, dim]", "Raises", "TypeError", "Source"]),
+        ("array", ["Raises"]),
+        ("explain", ["Raises", "Source"]),
+        ("causal", ["Raises", "Source"]),
+        ("doctor", ["Raises"]),
+    ],
+)
 def test_contract_names(name, words):
     doc = inspect.getdoc(getattr(regard, name))
     assert [word for word in words if word not in doc] == []
@@ -79,7 +101,9 @@ def test_doctor():
 def test_explain():
     shapes = (2048, 12, 64), (2048, 4, 64), (2048, 4, 64)
     text = regard.explain(*shapes, mask="causal", threads=3)
-    assert "mask: a run of keys" in text and regard.doctor()["target"] in text and "workspace" in text
+    assert (
+        "mask: a run of keys" in text and regard.doctor()["target"] in text and "workspace" in text
+    )
     assert text == regard.explain(*(regard._arrays.np.zeros(s, "f") for s in shapes),
                                   mask=regard.causal(), threads=3)
     assert "scale 0.5" in regard.explain(*shapes, scale=0.5)

@@ -106,7 +106,9 @@ def score_mods(lib, a):
         return score - lib.sqrt(abs(q_idx - kv_idx)) + lib.log(kv_idx + 1)
 
     def clipped(score, b, h, q_idx, kv_idx):
-        return lib.clip(score, -0.5, 0.5) + lib.maximum(score, score * 2) - lib.minimum(score, -score)
+        return (
+            lib.clip(score, -0.5, 0.5) + lib.maximum(score, score * 2) - lib.minimum(score, -score)
+        )
 
     def sigmoid_gate(score, b, h, q_idx, kv_idx):
         return score * (1 / (1 + lib.exp(-score)))

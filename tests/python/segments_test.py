@@ -21,9 +21,17 @@ def ragged():
     return q, k, v, parts
 
 
-@pytest.mark.parametrize("segments", [
-    (ROWS, KEYS), (np.array(ROWS), np.array(KEYS)),
-    [regard.Segment(ROWS[n], ROWS[n + 1] - ROWS[n], KEYS[n], KEYS[n + 1] - KEYS[n]) for n in range(3)]])
+@pytest.mark.parametrize(
+    "segments",
+    [
+        (ROWS, KEYS),
+        (np.array(ROWS), np.array(KEYS)),
+        [
+            regard.Segment(ROWS[n], ROWS[n + 1] - ROWS[n], KEYS[n], KEYS[n + 1] - KEYS[n])
+            for n in range(3)
+        ],
+    ],
+)
 def test_segments_are_sequences_of_their_own(segments):
     q, k, v, parts = ragged()
     mask = lambda b, h, i, j: (j <= i) & (j % (b + 2) != 1)  # noqa: E731
@@ -51,10 +59,14 @@ def test_one_array_of_bounds():
 
 def test_positions_and_sequence_ids():
     q, k, v = normal(4, 3, 2, 8), normal(5, 20, 2, 8), normal(6, 20, 2, 8)
-    out = regard.attention(q, k, v, segments=[regard.Segment(0, 3, 0, 20, position=4)], mask="causal")
+    out = regard.attention(
+        q, k, v, segments=[regard.Segment(0, 3, 0, 20, position=4)], mask="causal"
+    )
     np.testing.assert_array_equal(out, regard.attention(q, k, v, mask=lambda i, j: j <= i - 17 + 4))
     drop = regard.dropout(0.5, seed=1)
-    alone = regard.attention(q, k, v, segments=[regard.Segment(0, 3, 0, 20, sequence=1)], weight=drop)
+    alone = regard.attention(
+        q, k, v, segments=[regard.Segment(0, 3, 0, 20, sequence=1)], weight=drop
+    )
     twice = [np.concatenate([a, a]) for a in (q, k, v)]
     both = regard.attention(*twice, segments=([0, 3, 6], [0, 20, 40]), weight=drop)
     np.testing.assert_array_equal(alone, both[3:])
@@ -65,16 +77,27 @@ def call(**options):
     return lambda: regard.attention(Q[0], KEY[0], VALUE[0], layout="htd", **options)
 
 
-@pytest.mark.parametrize("kind, words, call", [
-    (ValueError, "segments lie in arrays without a batch axis",
-     lambda: regard.attention(Q, KEY, VALUE, layout="bhtd", segments=[0, 9])),
-    (ValueError, "which must ascend", call(segments=[0, 5, 3])),
-    (ValueError, "segments have 3 bounds of rows and 2 of keys", call(segments=([0, 5, 9], [0, 140]))),
-    (ValueError, "has 10 rows from row 0, q has 9", call(segments=([0, 10], [0, 140]))),
-    (ValueError, "has 150 keys from key 0, k has 140", call(segments=([0, 9], [0, 150]))),
-    (TypeError, "segments is 'all', must be bounds", call(segments="all")),
-    (TypeError, "segments is [0.5], must be bounds", call(segments=[0.5])),
-], ids=range(7))
+@pytest.mark.parametrize(
+    "kind, words, call",
+    [
+        (
+            ValueError,
+            "segments lie in arrays without a batch axis",
+            lambda: regard.attention(Q, KEY, VALUE, layout="bhtd", segments=[0, 9]),
+        ),
+        (ValueError, "which must ascend", call(segments=[0, 5, 3])),
+        (
+            ValueError,
+            "segments have 3 bounds of rows and 2 of keys",
+            call(segments=([0, 5, 9], [0, 140])),
+        ),
+        (ValueError, "has 10 rows from row 0, q has 9", call(segments=([0, 10], [0, 140]))),
+        (ValueError, "has 150 keys from key 0, k has 140", call(segments=([0, 9], [0, 150]))),
+        (TypeError, "segments is 'all', must be bounds", call(segments="all")),
+        (TypeError, "segments is [0.5], must be bounds", call(segments=[0.5])),
+    ],
+    ids=range(7),
+)
 def test_each_mistake_has_its_message(kind, words, call):
     with pytest.raises(kind, match=re.escape(words)):
         call()
@@ -99,5 +122,7 @@ def test_merge():
 
 def test_a_prefix_shared_by_programs():
     """Documents attend to a prefix and to themselves; split by keys it is the same attention."""
-    whole = regard.attention(Q, KEY, VALUE, layout="bhtd", mask=program.prefix(40) | (program.key() % 2 == 0))
+    whole = regard.attention(
+        Q, KEY, VALUE, layout="bhtd", mask=program.prefix(40) | (program.key() % 2 == 0)
+    )
     assert_close(whole, dense(Q, KEY, VALUE, lambda b, h, i, j: (j < 40) | (j % 2 == 0)).out)

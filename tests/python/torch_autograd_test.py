@@ -58,19 +58,28 @@ def test_gradients():
 
 def test_gradients_of_captured_tensors():
     q, k, v = problem()
-    bias, factor, sinks = (torch.randn(shape, requires_grad=True) for shape in ((4, 7, 13), (), (4,)))
+    bias, factor, sinks = (
+        torch.randn(shape, requires_grad=True) for shape in ((4, 7, 13), (), (4,))
+    )
     tensors = (q, k, v, bias, factor, sinks)
     exact = doubles(*tensors)
     out = regard.torch.attention(q, k, v, layout="bhtd", bias=bias, score=lambda s: s * factor,
                                  normaliser=regard.softmax_with_sink(sinks))
-    compare(out, tensors, plain(*exact[:3], score=lambda s: s * exact[4] + exact[3], sinks=exact[5]), exact)
+    compare(
+        out,
+        tensors,
+        plain(*exact[:3], score=lambda s: s * exact[4] + exact[3], sinks=exact[5]),
+        exact,
+    )
 
 
 def test_gradients_of_arrays_of_expressions():
     q, k, v = problem()
     slopes = torch.randn(4, requires_grad=True)
     array = regard.array(slopes, "slopes")
-    out = regard.torch.attention(q, k, v, layout="bhtd", score=regard.program.alibi(array), arrays=[array])
+    out = regard.torch.attention(
+        q, k, v, layout="bhtd", score=regard.program.alibi(array), arrays=[array]
+    )
     exact = doubles(q, k, v, slopes)
     distance = torch.arange(13) - (torch.arange(7) + 6)[:, None]
     compare(out, (q, k, v, slopes),
@@ -79,17 +88,32 @@ def test_gradients_of_arrays_of_expressions():
 
 def test_gradcheck():
     q, k, v = problem(torch.float64, tokens=3, keys=4)
-    for options in ({"mask": "causal"}, {"score": lambda s: 2 * torch.tanh(s / 2)}, {"normaliser": "sigmoid"},
-                    {"similarity": "cosine"}, {"normaliser": "entmax15"}, {"dropout": 0.3, "seed": 1}):
+    for options in (
+        {"mask": "causal"},
+        {"score": lambda s: 2 * torch.tanh(s / 2)},
+        {"normaliser": "sigmoid"},
+        {"similarity": "cosine"},
+        {"normaliser": "entmax15"},
+        {"dropout": 0.3, "seed": 1},
+    ):
         assert torch.autograd.gradcheck(
-            lambda *x, options=options: regard.torch.attention(*x, layout="bhtd", **options), (q, k, v))
+            lambda *x, options=options: regard.torch.attention(*x, layout="bhtd", **options),
+            (q, k, v),
+        )
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.bfloat16, 0.02), (torch.float16, 2e-3)])
 def test_half_precision(dtype, tolerance):
     q, k, v = problem(dtype)
     exact = doubles(q, k, v)
-    compare(regard.torch.attention(q, k, v, layout="bhtd"), (q, k, v), plain(*exact), exact, tolerance, tolerance)
+    compare(
+        regard.torch.attention(q, k, v, layout="bhtd"),
+        (q, k, v),
+        plain(*exact),
+        exact,
+        tolerance,
+        tolerance,
+    )
 
 
 def test_lse_and_no_grad():
@@ -134,7 +158,9 @@ def queries(dtype=torch.float32):
 def everywhere(score_mod, s):
     """The function on every score, by torch.vmap as PyTorch's own eager FlexAttention does it."""
     for mapped in (4, 3, 2, 1):
-        score_mod = torch.vmap(score_mod, in_dims=tuple(0 if n in (0, mapped) else None for n in range(5)))
+        score_mod = torch.vmap(
+            score_mod, in_dims=tuple(0 if n in (0, mapped) else None for n in range(5))
+        )
     return score_mod(s, *(torch.arange(extent) for extent in SHAPE))
 
 
@@ -162,7 +188,9 @@ def test_published_mask_mods_as_pytorch_runs_them(name):
     out = regard.torch.flex_attention(*tensors, block_mask=block_mask)
     theirs = flex.flex_attention(*(t.detach() for t in exact), block_mask=block_mask)
     torch.testing.assert_close(out.double(), theirs, rtol=1e-5, atol=1e-5)
-    compare(out, tensors, plain(*exact, allowed=flex.create_mask(mask_mod, *SHAPE, device="cpu")), exact)
+    compare(
+        out, tensors, plain(*exact, allowed=flex.create_mask(mask_mod, *SHAPE, device="cpu")), exact
+    )
     assert torch.equal(regard.flex_attention(*(t.detach() for t in tensors), mask_mod=mask_mod),
                        regard.flex_attention(*(t.detach() for t in tensors), block_mask=block_mask))
 
@@ -170,13 +198,20 @@ def test_published_mask_mods_as_pytorch_runs_them(name):
 def test_a_block_mask_that_is_only_blocks():
     """PyTorch's compiled kernels read them so; its eager ones do not."""
     q, k, v = (t.detach() for t in queries())
-    counts, indices = torch.tensor([[[1, 2, 1]]]), torch.tensor([[[[2, 0, 1], [0, 1, 2], [1, 0, 2]]]])
+    counts, indices = (
+        torch.tensor([[[1, 2, 1]]]),
+        torch.tensor([[[[2, 0, 1], [0, 1, 2], [1, 0, 2]]]]),
+    )
     block_mask = flex.BlockMask.from_kv_blocks(counts.int(), indices.int(), BLOCK_SIZE=8)
     blocks = torch.tensor([[0, 0, 1], [1, 1, 0], [0, 1, 0]], dtype=torch.bool)
     allowed = blocks.repeat_interleave(8, 0).repeat_interleave(8, 1)
     out = regard.flex_attention(q, k, v, block_mask=block_mask)
-    torch.testing.assert_close(out.double(), plain(q.double(), k.double(), v.double(), allowed=allowed),
-                               rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        out.double(),
+        plain(q.double(), k.double(), v.double(), allowed=allowed),
+        rtol=1e-5,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -190,7 +225,9 @@ def test_return_lse():
 
 def test_mistakes_of_flex_attention():
     q, k, v = problem()
-    with pytest.raises(ValueError, match="key has 2 heads, query has 4; enable_gqa=True shares them"):
+    with pytest.raises(
+        ValueError, match="key has 2 heads, query has 4; enable_gqa=True shares them"
+    ):
         regard.torch.flex_attention(q, k, v)
     with pytest.raises(ValueError, match="query has 3 axes"):
         regard.torch.flex_attention(q[0], k, v)

@@ -48,13 +48,55 @@ def test_published_mask_mods(name):
 
 
 OPERATORS = [
-    "i + 3", "3 + i", "i - j", "3 - i", "i * j", "s * i", "i / 4", "7 / (i + 1)", "(i - j) // 3",
-    "-7 // (i + 1)", "(i - j) % 5", "-7 % (i + 2)", "s // 0.25", "s % 0.3", "-i", "+s", "abs(i - j)",
-    "i ** 3", "s ** 2", "s ** -2", "abs(s) ** 0.5", "abs(s) ** 1.7", "2.0 ** s", "i & 6", "6 & i",
-    "i | 9", "i ^ j", "~i", "i << 2", "1 << (i & 7)", "i >> 1", "(i - j) >> 1", "(i < j) & (j < 9)",
-    "(i < j) | (j < 3)", "(i < j) ^ (j < 9)", "~(i < j)", "i <= j", "i > j", "i >= j", "i == j",
-    "i != j", "2 < j", "s == s", "(i == j) + 1", "True & (i < j)", "np.float32(2) * s",
-    "np.int64(2) + i", "s * np.array(0.5)", "np.array(2) - i",
+    "i + 3",
+    "3 + i",
+    "i - j",
+    "3 - i",
+    "i * j",
+    "s * i",
+    "i / 4",
+    "7 / (i + 1)",
+    "(i - j) // 3",
+    "-7 // (i + 1)",
+    "(i - j) % 5",
+    "-7 % (i + 2)",
+    "s // 0.25",
+    "s % 0.3",
+    "-i",
+    "+s",
+    "abs(i - j)",
+    "i ** 3",
+    "s ** 2",
+    "s ** -2",
+    "abs(s) ** 0.5",
+    "abs(s) ** 1.7",
+    "2.0 ** s",
+    "i & 6",
+    "6 & i",
+    "i | 9",
+    "i ^ j",
+    "~i",
+    "i << 2",
+    "1 << (i & 7)",
+    "i >> 1",
+    "(i - j) >> 1",
+    "(i < j) & (j < 9)",
+    "(i < j) | (j < 3)",
+    "(i < j) ^ (j < 9)",
+    "~(i < j)",
+    "i <= j",
+    "i > j",
+    "i >= j",
+    "i == j",
+    "i != j",
+    "2 < j",
+    "s == s",
+    "(i == j) + 1",
+    "True & (i < j)",
+    "np.float32(2) * s",
+    "np.int64(2) + i",
+    "s * np.array(0.5)",
+    "np.array(2) - i",
 ]
 
 
@@ -102,13 +144,19 @@ def test_functions_of_two(name):
 def test_methods():
     s = np.linspace(-2, 2, 33)
     for expr, expected in [
-            (score().clamp(-1, 1), s.clip(-1, 1)), (score().clamp(min=0), s.clip(0)),
-            (score().clip(max=0.5), s.clip(max=0.5)), (score().tanh(), np.tanh(s)),
-            (score().masked_fill(score() > 1, -math.inf), np.where(s > 1, -math.inf, s)),
-            (score().where(score() > 0, 7), np.where(s > 0, s, 7)),
-            (score().to(np.float32), s), ((score() > 0).astype(float), s > 0),
-            ((score() > 0).int(), s > 0), (score().new_zeros(()), 0 * s), (score().sub(1, alpha=2), s - 2),
-            (score().div(0.3, rounding_mode="trunc"), np.trunc(s / 0.3))]:
+        (score().clamp(-1, 1), s.clip(-1, 1)),
+        (score().clamp(min=0), s.clip(0)),
+        (score().clip(max=0.5), s.clip(max=0.5)),
+        (score().tanh(), np.tanh(s)),
+        (score().masked_fill(score() > 1, -math.inf), np.where(s > 1, -math.inf, s)),
+        (score().where(score() > 0, 7), np.where(s > 0, s, 7)),
+        (score().to(np.float32), s),
+        ((score() > 0).astype(float), s > 0),
+        ((score() > 0).int(), s > 0),
+        (score().new_zeros(()), 0 * s),
+        (score().sub(1, alpha=2), s - 2),
+        (score().div(0.3, rounding_mode="trunc"), np.trunc(s / 0.3)),
+    ]:
         np.testing.assert_allclose(program.evaluate(expr, s=s), expected)
 
 
@@ -120,7 +168,14 @@ def test_integer_division_that_truncates():
 
 
 def test_leaves_and_printing():
-    leaves = {"s": score(), "batch": batch(), "head": head(), "i": query(), "j": key(), "row": row()}
+    leaves = {
+        "s": score(),
+        "batch": batch(),
+        "head": head(),
+        "i": query(),
+        "j": key(),
+        "row": row(),
+    }
     assert {name: str(leaf) for name, leaf in leaves.items()} == {name: name for name in leaves}
     assert str(program.tanh(score() / 30) * 30) == "tanh(s / 30) * 30"
     assert str(regard.causal() & program.window(8, 0)).startswith("(j <= i) & ")
@@ -171,8 +226,16 @@ def test_where_numpy_arrays_may_stand():
 
     i, j = np.ogrid[:10, :10]
     expected = np.arange(10)[i - j]
-    for function in (of_a_global, of_a_helper, of_a_default, of_a_container, Table(), Table().method,
-                     functools.partial(lambda t, i, j: t[i - j], table), lambda i, j: table[i - j]):
+    for function in (
+        of_a_global,
+        of_a_helper,
+        of_a_default,
+        of_a_container,
+        Table(),
+        Table().method,
+        functools.partial(lambda t, i, j: t[i - j], table),
+        lambda i, j: table[i - j],
+    ):
         expr = traced(function, ("query", "key"), None)
         np.testing.assert_array_equal(program.evaluate(expr, i=i, j=j), expected)
     assert type(GLOBAL) is np.ndarray
@@ -234,10 +297,12 @@ def test_ready_made_programs():
     buckets = program.t5_buckets(8, 20, True)
     t5 = normal(4, 8, 4)
     for expr, expected in [
-            (program.alibi(slopes), s + 2**-2 * (j - i)), (program.softcap(3.0), np.tanh(s / 3) * 3),
-            (program.relative_position(table), s + table[np.clip(i - j, -11, 11) + 11]),
-            (program.additive_bias(bias, score() * 2), 2 * s + bias),
-            (program.t5_bias(t5, 8, 20, True), s + t5[buckets[j - i + 20], 0])]:
+        (program.alibi(slopes), s + 2**-2 * (j - i)),
+        (program.softcap(3.0), np.tanh(s / 3) * 3),
+        (program.relative_position(table), s + table[np.clip(i - j, -11, 11) + 11]),
+        (program.additive_bias(bias, score() * 2), 2 * s + bias),
+        (program.t5_bias(t5, 8, 20, True), s + t5[buckets[j - i + 20], 0]),
+    ]:
         np.testing.assert_allclose(program.evaluate(expr, s=s, i=i, j=j), expected, rtol=1e-6)
     assert str(program.derivative(score() * 3)) == "3.0"
 

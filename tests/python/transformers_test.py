@@ -8,21 +8,35 @@ transformers = pytest.importorskip("transformers")
 import regard.torch  # noqa: E402
 
 regard.torch.register()
-SIZES = dict(vocab_size=99, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=8,
-             num_key_value_heads=2, max_position_embeddings=128, head_dim=8, attn_implementation="eager")
+SIZES = dict(
+    vocab_size=99,
+    hidden_size=64,
+    intermediate_size=96,
+    num_hidden_layers=3,
+    num_attention_heads=8,
+    num_key_value_heads=2,
+    max_position_embeddings=128,
+    head_dim=8,
+    attn_implementation="eager",
+)
 MODELS = {
     "Llama": lambda: transformers.LlamaConfig(**SIZES),
     "Mistral with a window": lambda: transformers.MistralConfig(**SIZES, sliding_window=7),
-    "Gemma 2": lambda: transformers.Gemma2Config(**SIZES, sliding_window=7, query_pre_attn_scalar=16),
-    "gpt-oss": lambda: transformers.GptOssConfig(**SIZES, num_local_experts=2, num_experts_per_tok=1,
-                                                 sliding_window=7),
+    "Gemma 2": lambda: transformers.Gemma2Config(
+        **SIZES, sliding_window=7, query_pre_attn_scalar=16
+    ),
+    "gpt-oss": lambda: transformers.GptOssConfig(
+        **SIZES, num_local_experts=2, num_experts_per_tok=1, sliding_window=7
+    ),
 }
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def model_of(name):
     torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_config(MODELS[name](), attn_implementation="eager").eval()
+    model = transformers.AutoModelForCausalLM.from_config(
+        MODELS[name](), attn_implementation="eager"
+    ).eval()
     for key, parameter in model.named_parameters():
         if "sinks" in key:
             torch.nn.init.normal_(parameter)
@@ -56,7 +70,9 @@ def test_logits(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_generates(name):
     model, given = model_of(name), tokens()
-    expected, texts = both(model, lambda: model.generate(**given, max_new_tokens=14, do_sample=False))
+    expected, texts = both(
+        model, lambda: model.generate(**given, max_new_tokens=14, do_sample=False)
+    )
     assert torch.equal(expected, texts) and texts.shape[1] > 17
 
 
@@ -77,7 +93,9 @@ def test_dropout_in_training():
     config = MODELS["Llama"]()
     config.attention_dropout = 0.5
     torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="regard").train()
+    model = transformers.AutoModelForCausalLM.from_config(
+        config, attn_implementation="regard"
+    ).train()
     given = tokens()
     one, other = (model(**given).logits for _ in range(2))
     assert not torch.equal(one, other)
@@ -104,13 +122,20 @@ def test_packed_sequences():
     ids = tokens(1, 12)["input_ids"]
     positions = torch.tensor([[0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5, 6]])
     with torch.no_grad():
-        expected, logits = both(model, lambda: model(ids, position_ids=positions, use_cache=False).logits)
+        expected, logits = both(
+            model, lambda: model(ids, position_ids=positions, use_cache=False).logits
+        )
     assert (expected - logits).abs().max() < 1e-4
 
 
 def test_an_encoder():
-    config = transformers.BertConfig(vocab_size=99, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-                                     intermediate_size=48)
+    config = transformers.BertConfig(
+        vocab_size=99,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=48,
+    )
     model, given = transformers.BertModel(config).eval(), tokens()
     with torch.no_grad():
         expected, states = both(model, lambda: model(**given).last_hidden_state)
