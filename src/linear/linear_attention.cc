@@ -1,5 +1,6 @@
-// linear_attention(): a task owns up to 64 value columns of one head of one sequence, from its first
-// token to its last. Columns are independent, so nothing is shared and nothing is merged.
+// linear_attention(): a task owns some value columns of one head of one sequence, from its first token
+// to its last: all of them, or a block of 64 where there are few heads. Columns are independent, so
+// nothing is merged.
 #include "regard/linear_attention.h"
 
 #include <algorithm>
@@ -15,16 +16,17 @@ namespace {
 struct Forward {
   const LinearProblem& p;
   const LinearAttentionOutputs& to;
-  // [sequences][kv_heads][dim_step]: each block of columns reads the sum that came in, so what goes
-  // out waits for all of them. Null: not wanted.
+  // [sequences][kv_heads][dim_step]: each task reads the sum that came in, so what goes out waits for
+  // all of them. Null: not wanted.
   float* key_sums;
+  int64_t span;  // blocks of one task
 
   // The memory of one thread.
   struct Scratch {
     float *state, *part, *z, *z_part, *k, *a, *q, *v, *beta, *out, *sums;
   };
   int64_t scratch_numbers() const {
-    return 2 * p.dim * kStateColumns + 2 * p.dim_step +
+    return (span + 1) * p.dim * kStateColumns + 2 * p.dim_step +
            kStepTokens * ((2 + p.group) * p.dim_step + (1 + p.group) * (kStateColumns + 1)) +
            11 * 16;
   }
@@ -35,7 +37,7 @@ struct Forward {
       return here;
     };
     Scratch s;
-    s.state = take(p.dim * kStateColumns);
+    s.state = take(span * p.dim * kStateColumns);
     s.part = take(p.dim * kStateColumns);
     s.z = take(p.dim_step);
     s.z_part = take(p.dim_step);
@@ -64,65 +66,88 @@ struct Forward {
     return steps;
   }
 
-  // The outputs of staged tokens, divided by their denominators.
+  // Denominators to factors.
+  void invert(int count, const Scratch& s) const {
+    for (int64_t member = 0; member < p.group; ++member) {
+      float* const sums = s.sums + member * kStepTokens;
+      for (int t = 0; t < count; ++t) sums[t] = sums[t] == 0 ? 0 : 1 / sums[t];
+    }
+  }
   void write(const LinearProblem::Sequence& seq, int64_t head, int64_t block, int64_t first,
              int count, const Scratch& s) const {
     for (int64_t member = 0; member < p.group; ++member) {
-      float* const factors = s.sums + member * kStepTokens;
-      for (int t = 0; t < count && p.options.normalise; ++t) {
-        factors[t] = factors[t] == 0 ? 0 : 1 / factors[t];
-      }
       unstage(s.out + member * kStepTokens * kStateColumns, kStateColumns,
-              p.options.normalise ? factors : nullptr, count, p.columns_of(block),
+              p.options.normalise ? s.sums + member * kStepTokens : nullptr, count,
+              p.columns_of(block),
               rows_at(to.out, seq.slab, seq.first + first, head * p.group + member,
                       block * kStateColumns));
     }
   }
 
-  void causal(const LinearProblem::Sequence& seq, int64_t head, int64_t block,
+  void causal(const LinearProblem::Sequence& seq, int64_t head, int64_t begin, int64_t end,
               const Scratch& s) const {
-    Steps steps = steps_of(s, block);
     for (int64_t first = 0; first < seq.rows; first += kStepTokens) {
-      steps.tokens = static_cast<int>(std::min<int64_t>(kStepTokens, seq.rows - first));
-      p.stage_k(seq, head, first, steps.tokens, s.k);
-      p.stage_q(seq, head, first, steps.tokens, s.q);
-      p.stage_v(seq, head, block, first, steps.tokens, s.v);
-      if (p.decays) p.stage_decay(seq, head, first, steps.tokens, s.a);
-      if (p.delta) p.stage_beta(seq, head, first, steps.tokens, s.beta);
-      run_steps(steps, s.state);
-      if (p.options.normalise) sum_keys(steps, s.z, s.sums);
-      write(seq, head, block, first, steps.tokens, s);
+      const int count = static_cast<int>(std::min<int64_t>(kStepTokens, seq.rows - first));
+      p.stage_k(seq, head, first, count, s.k);
+      p.stage_q(seq, head, first, count, s.q);
+      if (p.decays) p.stage_decay(seq, head, first, count, s.a);
+      if (p.delta) p.stage_beta(seq, head, first, count, s.beta);
+      for (int64_t block = begin; block < end; ++block) {
+        Steps steps = steps_of(s, block);
+        steps.tokens = count;
+        p.stage_v(seq, head, block, first, count, s.v);
+        run_steps(steps, s.state + (block - begin) * p.dim * kStateColumns);
+        if (p.options.normalise && block == begin) {
+          sum_keys(steps, s.z, s.sums);
+          invert(count, s);
+        }
+        write(seq, head, block, first, count, s);
+      }
     }
   }
 
   // All keys first, then all queries. The sums over keys restart every 512: chains stay short.
-  void whole(const LinearProblem::Sequence& seq, int64_t head, int64_t block,
+  void whole(const LinearProblem::Sequence& seq, int64_t head, int64_t block, float* state,
              const Scratch& s) const {
-    p.add_keys(seq, head, block, steps_of(s, block), s.k, s.v, s.part, s.z_part, s.state, s.z);
+    p.add_keys(seq, head, block, steps_of(s, block), s.k, s.v, s.part, s.z_part, state, s.z);
     Steps steps = steps_of(s, block);
     steps.k = nullptr;
     for (int64_t first = 0; first < seq.rows; first += kStepTokens) {
       steps.tokens = static_cast<int>(std::min<int64_t>(kStepTokens, seq.rows - first));
       p.stage_q(seq, head, first, steps.tokens, s.q);
-      read_state(steps, s.state);
-      if (p.options.normalise) sum_keys(steps, s.z, s.sums);
+      read_state(steps, state);
+      if (p.options.normalise) {
+        sum_keys(steps, s.z, s.sums);
+        invert(steps.tokens, s);
+      }
       write(seq, head, block, first, steps.tokens, s);
     }
   }
 
+  int64_t parts() const { return (p.blocks + span - 1) / span; }
+
   void run(int64_t task, const Scratch& s) const {
-    const auto number = static_cast<std::size_t>(task / (p.kv_heads * p.blocks));
-    const int64_t head = task / p.blocks % p.kv_heads, block = task % p.blocks;
-    p.stage_state(p.in.state, number, head, block, s.state);
-    if (p.options.normalise) p.stage_key_sum(p.in.key_sum, number, head, s.z);
+    const auto number = static_cast<std::size_t>(task / (p.kv_heads * parts()));
+    const int64_t head = task / parts() % p.kv_heads, begin = task % parts() * span;
+    const int64_t end = std::min(begin + span, p.blocks);
     const LinearProblem::Sequence& seq = p.sequences[number];
-    p.options.causal ? causal(seq, head, block, s) : whole(seq, head, block, s);
-    if (to.state.data != nullptr) {
-      unstage(s.state, kStateColumns, nullptr, p.dim, p.columns_of(block),
-              matrix_at(to.state, number, head, block * kStateColumns));
+    const auto state_of = [&](int64_t block) {
+      return s.state + (block - begin) * p.dim * kStateColumns;
+    };
+    for (int64_t block = begin; block < end; ++block) {
+      p.stage_state(p.in.state, number, head, block, state_of(block));
+      if (p.options.normalise) p.stage_key_sum(p.in.key_sum, number, head, s.z);
+      if (!p.options.causal) whole(seq, head, block, state_of(block), s);
     }
-    if (key_sums != nullptr && block == 0) {
-      std::copy_n(s.z, p.dim_step, key_sums + (task / p.blocks) * p.dim_step);
+    if (p.options.causal) causal(seq, head, begin, end, s);
+    if (to.state.data != nullptr) {
+      for (int64_t block = begin; block < end; ++block) {
+        unstage(state_of(block), kStateColumns, nullptr, p.dim, p.columns_of(block),
+                matrix_at(to.state, number, head, block * kStateColumns));
+      }
+    }
+    if (key_sums != nullptr && begin == 0) {
+      std::copy_n(s.z, p.dim_step, key_sums + (task / parts()) * p.dim_step);
     }
   }
   void write_key_sums() const {
@@ -161,13 +186,15 @@ void linear_attention(const LinearAttentionInputs& in, const LinearAttentionOutp
   const SharedPool pool(options.threads);
   const int64_t sums =
       out.key_sum.data != nullptr ? whole_vectors(sequences * p.kv_heads * p.dim_step) : 0;
-  Forward forward{p, out, nullptr};
+  // Columns that share a task share the staging of q and k, which counts where dim is small.
+  const int64_t heads = sequences * p.kv_heads, threads = (*pool).threads();
+  Forward forward{p, out, nullptr, threads == 1 || heads >= 4 * threads ? p.blocks : 1};
   const int64_t numbers = whole_vectors(forward.scratch_numbers());
   const Buffer memory(
-      static_cast<std::size_t>(numbers * (*pool).threads() + sums) * sizeof(float),
+      static_cast<std::size_t>(numbers * threads + sums) * sizeof(float),
       "linear_attention's workspace");
-  if (sums > 0) forward.key_sums = memory.as<float>() + numbers * (*pool).threads();
-  (*pool).parallel_for(sequences * p.kv_heads * p.blocks, [&](int64_t task, int slot) {
+  if (sums > 0) forward.key_sums = memory.as<float>() + numbers * threads;
+  (*pool).parallel_for(heads * forward.parts(), [&](int64_t task, int slot) {
     forward.run(task, forward.scratch(memory.as<float>() + slot * numbers));
   });
   if (sums > 0) forward.write_key_sums();

@@ -91,22 +91,23 @@ HWY_ATTR void take_columns(const Steps& steps, int first, int column, float* sta
   pass<kRows, kColumns, kDecays, true, true, true>(steps, k, a, v, q(last), out(last), at);
 }
 
-template <int kRows, bool kDecays>
-HWY_ATTR void take(const Steps& steps, int first, float* state) {
-  int column = 0;
-  for (; column + kWide <= steps.columns; column += kWide) {
-    take_columns<kRows, kWide, kDecays>(steps, first, column, state);
+// All tokens through some columns, then the next: those columns stay in the first cache.
+template <int kColumns, bool kDecays>
+HWY_ATTR void take(const Steps& steps, int column, float* state) {
+  int t = 0;
+  for (; t + kTokens <= steps.tokens; t += kTokens) {
+    take_columns<kTokens, kColumns, kDecays>(steps, t, column, state);
   }
-  for (; column < steps.columns; ++column) {
-    take_columns<kRows, 1, kDecays>(steps, first, column, state);
-  }
+  for (; t < steps.tokens; ++t) take_columns<1, kColumns, kDecays>(steps, t, column, state);
 }
 
 template <bool kDecays>
 HWY_ATTR void take_all(const Steps& steps, float* state) {
-  int t = 0;
-  for (; t + kTokens <= steps.tokens; t += kTokens) take<kTokens, kDecays>(steps, t, state);
-  for (; t < steps.tokens; ++t) take<1, kDecays>(steps, t, state);
+  int column = 0;
+  for (; column + kWide <= steps.columns; column += kWide) {
+    take<kWide, kDecays>(steps, column, state);
+  }
+  for (; column < steps.columns; ++column) take<1, kDecays>(steps, column, state);
 }
 
 // ---- delta rules: what a token writes depends on what it reads first ----

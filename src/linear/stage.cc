@@ -66,21 +66,48 @@ HWY_ATTR void store_part(const F32x16& x, T* row, int64_t step, int64_t i, int64
   for (int64_t at = i; at < count && at < i + 16; ++at) row[at * step] = lanes[at - i];
 }
 
+// Rows lie far apart, a head of every token, where the machine does not guess the next: it is asked
+// for so many rows ahead.
+constexpr int64_t kRowsAhead = 8;
+
+template <FeatureMap kMap, class T>
+HWY_ATTR void stage_rows(const RowsIn& from, int64_t rows, int64_t count, float factor, float* out,
+                         int64_t out_step) {
+  const T* row = static_cast<const T*>(from.data);
+  const F32x16 by = broadcast(factor);
+  const int64_t whole = from.step == 1 ? count / 16 * 16 : 0;
+  for (int64_t r = 0; r < rows; ++r, row += from.row_step, out += out_step) {
+    int64_t i = 0;
+    for (; i < whole; i += 16) {
+      if (i * static_cast<int64_t>(sizeof(T)) % 64 == 0) {
+        __builtin_prefetch(row + kRowsAhead * from.row_step + i, 0, 3);
+      }
+      store(mul(apply(kMap, load(row + i)), by), out + i);
+    }
+    for (; i < count; i += 16) {
+      const F32x16 x = mul(apply(kMap, load_part(row, from.step, i, count)), by);
+      const int left = count - i < 16 ? static_cast<int>(count - i) : 16;
+      store(select(first_lanes(left), x, zero()), out + i);
+    }
+    for (; i < out_step; i += 16) store(zero(), out + i);
+  }
+}
+
 }  // namespace
 
 HWY_ATTR void stage(const RowsIn& from, int64_t rows, int64_t count, FeatureMap map, float factor,
                     float* out, int64_t out_step) {
-  const F32x16 by = broadcast(factor);
   with_dtype(from.dtype, [&](auto t) HWY_ATTR {
-    const auto* row = static_cast<const decltype(t)*>(from.data);
-    for (int64_t r = 0; r < rows; ++r, row += from.row_step, out += out_step) {
-      int64_t i = 0;
-      for (; i < count; i += 16) {
-        const F32x16 x = mul(apply(map, load_part(row, from.step, i, count)), by);
-        const bool whole = i + 16 <= count;
-        store(whole ? x : select(first_lanes(static_cast<int>(count - i)), x, zero()), out + i);
-      }
-      for (; i < out_step; i += 16) store(zero(), out + i);
+    using T = decltype(t);
+    switch (map) {
+      case FeatureMap::identity:
+        return stage_rows<FeatureMap::identity, T>(from, rows, count, factor, out, out_step);
+      case FeatureMap::elu:
+        return stage_rows<FeatureMap::elu, T>(from, rows, count, factor, out, out_step);
+      case FeatureMap::relu:
+        return stage_rows<FeatureMap::relu, T>(from, rows, count, factor, out, out_step);
+      case FeatureMap::exp:
+        return stage_rows<FeatureMap::exp, T>(from, rows, count, factor, out, out_step);
     }
   });
 }
