@@ -73,33 +73,31 @@ HWY_INLINE HWY_ATTR void sum_each(int64_t dim, const Row& row, float* out) {
 }
 
 template <int kColumns, bool kDecays, bool kDelta>
-HWY_ATTR void replay(const Steps& steps, float* state, const History& history) {
+HWY_ATTR void replay(const Steps& steps, const float* state, const History& history) {
+  // Each pass makes w of one token, and reads from it what a delta rule asks: the first from the
+  // state, the others from w and u of the token before.
+  Line<kColumns> u = nothing<kColumns>();
   for (int t = 0; t < steps.tokens; ++t) {
     const float* const k = steps.k + t * steps.dim_step;
-    const float* const a = steps.a + t * steps.dim_step;
-    float* const kept = history.w != nullptr ? history.w + t * steps.dim * kStateColumns : state;
-    Line<kColumns> u = load_line<kColumns>(steps.v + t * kStateColumns);
-    if (kDecays || kDelta || kept != state) {
-      Line<kColumns> r = nothing<kColumns>();
-      for (int64_t d = 0; d < steps.dim; ++d) {
-        Line<kColumns> w = load_line<kColumns>(state + d * kStateColumns);
-        if (kDecays) w = times(broadcast(a[d]), w);
-        if (kDelta) r = add_times(broadcast(k[d]), w, r);
-        store_line(w, kept + d * kStateColumns);
-      }
-      if (kDelta) {
-        const F32x16 beta = broadcast(steps.beta[t]);
-#pragma GCC unroll 4
-        for (int j = 0; j < kColumns; ++j) r.at[j] = sub(u.at[j], r.at[j]);
-        u = times(beta, r);
-        if (history.e != nullptr) store_line(r, history.e + t * kStateColumns);
-      }
-    }
-    if (history.u != nullptr) store_line(u, history.u + t * kStateColumns);
+    const float* const a = kDecays ? steps.a + t * steps.dim_step : k;
+    float* const w = history.w + t * steps.dim * kStateColumns;
+    const float* const before = t == 0 ? state : w - steps.dim * kStateColumns;
+    Line<kColumns> r = nothing<kColumns>();
     for (int64_t d = 0; d < steps.dim; ++d) {
-      const Line<kColumns> w = load_line<kColumns>(kept + d * kStateColumns);
-      store_line(add_times(broadcast(k[d]), u, w), state + d * kStateColumns);
+      Line<kColumns> s = load_line<kColumns>(before + d * kStateColumns);
+      if (t > 0) s = add_times(broadcast(k[d - steps.dim_step]), u, s);
+      if (kDecays) s = times(broadcast(a[d]), s);
+      if (kDelta) r = add_times(broadcast(k[d]), s, r);
+      store_line(s, w + d * kStateColumns);
     }
+    u = load_line<kColumns>(steps.v + t * kStateColumns);
+    if (kDelta) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kColumns; ++j) r.at[j] = sub(u.at[j], r.at[j]);
+      u = times(broadcast(steps.beta[t]), r);
+      store_line(r, history.e + t * kStateColumns);
+    }
+    store_line(u, history.u + t * kStateColumns);
   }
 }
 
@@ -111,22 +109,22 @@ HWY_ATTR void reverse(const Steps& steps, const History& history, const float* d
     const float* const k = steps.k + t * step;
     const float* const w = history.w + t * steps.dim * kStateColumns;
     const Line<kColumns> u = load_line<kColumns>(history.u + t * kStateColumns);
+    Line<kColumns> du = nothing<kColumns>(), dr = du;
     for (int head = 0; head < steps.heads; ++head) {
+      const bool last = head + 1 == steps.heads;
       const float* const q = steps.q + (head * kStepTokens + t) * step;
       const Line<kColumns> d_o =
           load_line<kColumns>(dout + (head * kStepTokens + t) * kStateColumns);
       const auto row = [&](int64_t d) HWY_ATTR {
-        const Line<kColumns> s =
-            add_times(broadcast(k[d]), u, load_line<kColumns>(w + d * kStateColumns));
+        const F32x16 key = broadcast(k[d]);
+        const Line<kColumns> s = add_times(key, u, load_line<kColumns>(w + d * kStateColumns));
         float* const at = g + d * kStateColumns;
-        store_line(add_times(broadcast(q[d]), d_o, load_line<kColumns>(at)), at);
+        const Line<kColumns> more = add_times(broadcast(q[d]), d_o, load_line<kColumns>(at));
+        store_line(more, at);
+        if (last) du = add_times(key, more, du);
         return dot(s, d_o, zero());
       };
       sum_each(steps.dim, row, gradients.dq + (head * kStepTokens + t) * step);
-    }
-    Line<kColumns> du = nothing<kColumns>(), dr = du;
-    for (int64_t d = 0; d < steps.dim; ++d) {
-      du = add_times(broadcast(k[d]), load_line<kColumns>(g + d * kStateColumns), du);
     }
     if (kDelta) {
       const Line<kColumns> e = load_line<kColumns>(history.e + t * kStateColumns);
@@ -195,7 +193,7 @@ HWY_ATTR void with_rule(const Steps& steps, const Work& work) {
 
 struct ReplayWork {
   const Steps& steps;
-  float* state;
+  const float* state;
   const History& history;
   template <int kColumns, bool kDecays, bool kDelta>
   HWY_ATTR void run() const {
@@ -229,7 +227,7 @@ HWY_ATTR void multiply(const Steps& steps, const float* matrix, const float* x, 
 
 }  // namespace
 
-HWY_ATTR void replay_steps(const Steps& steps, float* state, const History& history) {
+HWY_ATTR void replay_steps(const Steps& steps, const float* state, const History& history) {
   with_rule(steps, ReplayWork{steps, state, history});
 }
 
@@ -281,7 +279,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace regard {
 
-void replay_steps(const Steps& steps, float* state, const History& history) noexcept {
+void replay_steps(const Steps& steps, const float* state, const History& history) noexcept {
   REGARD_DISPATCH(replay_steps)(steps, state, history);
 }
 void reverse_steps(const Steps& steps, const History& history, const float* dout, float* g,

@@ -15,14 +15,16 @@
 
 namespace regard {
 
+inline constexpr int kHistoryTokens = 8;  // most of one call here: what they keep fits a second cache
+
 // What replay_steps keeps of each token.
 struct History {
   float* w;  // [tokens][dim][64]
   float* u;  // [tokens][64]
   float* e;  // [tokens][64], v - r; delta rules only
 };
-// run_steps without queries, token by token. history.w null: only the state moves on.
-void replay_steps(const Steps& steps, float* state, const History& history) noexcept;
+// The tokens as run_steps takes them in, from `state` on, which stays as it is.
+void replay_steps(const Steps& steps, const float* state, const History& history) noexcept;
 
 // Sums over the block's columns, overwritten.
 struct StepGradients {

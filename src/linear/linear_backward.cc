@@ -1,6 +1,6 @@
 // linear_attention_backward(): a task owns up to 64 value columns of one head of one sequence. It
-// walks forward once, keeping the state before every 32 tokens, then backward, 32 tokens at a time
-// made anew from what was kept. Gradients that sum over value columns are kept for each block of
+// walks forward once, keeping the state before every 32 tokens, then backward, 32 tokens at a time:
+// what was kept gives the state before every 8, and that all of the 8. Gradients that sum over value columns are kept for each block of
 // columns and added in order at the end.
 #include <algorithm>
 
@@ -27,7 +27,7 @@ struct Backward {
 
   // The memory of one thread.
   struct Scratch {
-    float *state, *g, *part, *states, *w, *u, *e, *k, *a, *v, *beta;
+    float *state, *g, *part, *states, *few, *w, *u, *e, *k, *a, *v, *beta;
     float *q, *dout, *out, *dq, *dk, *dg, *dv, *dbeta;
     float *z, *z_part, *dz, *zs, *z_states, *sums, *dsums;
   };
@@ -41,7 +41,8 @@ struct Backward {
     Scratch s;
     for (float** x : {&s.state, &s.g, &s.part}) *x = take(state_numbers());
     s.states = take(kept * state_numbers());
-    s.w = take(kStepTokens * state_numbers());
+    s.few = take(kStepTokens / kHistoryTokens * state_numbers());
+    s.w = take(kHistoryTokens * state_numbers());
     for (float** x : {&s.u, &s.e, &s.v, &s.dv}) *x = take(kStepTokens * kStateColumns);
     for (float** x : {&s.k, &s.a, &s.dk, &s.dg}) *x = take(kStepTokens * p.dim_step);
     for (float** x : {&s.beta, &s.dbeta}) *x = take(kStepTokens);
@@ -151,6 +152,17 @@ struct Backward {
     }
   }
 
+  // Some of the staged tokens.
+  Steps tokens_of(Steps steps, int first, int count) const {
+    steps.tokens = count;
+    steps.k += first * p.dim_step;
+    if (steps.a != nullptr) steps.a += first * p.dim_step;
+    if (steps.beta != nullptr) steps.beta += first;
+    steps.v += first * kStateColumns;
+    steps.q += first * p.dim_step;
+    return steps;
+  }
+
   void causal(const LinearProblem::Sequence& seq, int64_t head, int64_t block,
               const Scratch& s) const {
     Steps steps = steps_of(s, block);
@@ -161,24 +173,44 @@ struct Backward {
       if (first + kStepTokens >= seq.rows) break;
       steps.tokens = kStepTokens;
       stage_tokens(seq, head, block, first, kStepTokens, s);
-      replay_steps(steps, s.state, {nullptr, nullptr, nullptr});
+      run_steps(steps, s.state);
       if (p.options.normalise) sum_keys(steps, s.z, nullptr);
     }
-    steps.heads = static_cast<int>(p.group);
-    const History history{s.w, s.u, s.e};
     for (int64_t i = (seq.rows + kStepTokens - 1) / kStepTokens - 1; i >= 0; --i) {
       const int64_t first = i * kStepTokens;
+      steps.heads = static_cast<int>(p.group);
       steps.tokens = static_cast<int>(std::min<int64_t>(kStepTokens, seq.rows - first));
       stage_tokens(seq, head, block, first, steps.tokens, s);
       p.stage_q(seq, head, first, steps.tokens, s.q);
-      replay_steps(steps, s.states + i * state_numbers(), history);
       if (p.options.normalise) replay_sums(steps, s.z_states + i * p.dim_step, s);
       stage_dout(seq, head, block, first, steps.tokens, s);
+      reverse_tokens(steps, s.states + i * state_numbers(), s);
       const StepGradients gradients{s.dq, s.dk, s.dg, s.dv, s.dbeta};
-      reverse_steps(steps, history, s.dout, s.g, gradients);
       if (p.options.normalise && block == 0) reverse_sums(steps, s.zs, s.dsums, s.dz, gradients);
       keep_q(seq, head, block, first, steps.tokens, s);
       keep_k(seq, head, block, first, steps.tokens, s);
+    }
+  }
+  // The staged tokens, 8 at a time.
+  void reverse_tokens(const Steps& steps, const float* state, const Scratch& s) const {
+    const int parts = (steps.tokens + kHistoryTokens - 1) / kHistoryTokens;
+    std::copy_n(state, state_numbers(), s.few);
+    for (int part = 1; part < parts; ++part) {
+      float* const next = s.few + part * state_numbers();
+      std::copy_n(next - state_numbers(), state_numbers(), next);
+      Steps some = tokens_of(steps, (part - 1) * kHistoryTokens, kHistoryTokens);
+      some.heads = 0;
+      run_steps(some, next);
+    }
+    const History history{s.w, s.u, s.e};
+    for (int part = parts - 1; part >= 0; --part) {
+      const int first = part * kHistoryTokens;
+      const Steps some =
+          tokens_of(steps, first, std::min(kHistoryTokens, steps.tokens - first));
+      replay_steps(some, s.few + part * state_numbers(), history);
+      reverse_steps(some, history, s.dout + first * kStateColumns, s.g,
+                    {s.dq + first * p.dim_step, s.dk + first * p.dim_step,
+                     s.dg + first * p.dim_step, s.dv + first * kStateColumns, s.dbeta + first});
     }
   }
   // The sum of keys before the first token and behind each, and the denominators.
