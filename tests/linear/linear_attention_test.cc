@@ -254,7 +254,7 @@ TEST(LinearAttention, AnyStrides) {
 
 // ---- the quadratic form: Σ_j φ(q)·φ(k_j) v_j over all keys, or over those up to the query ----
 
-TEST(LinearAttention, EqualsItsQuadraticForm) {
+TEST(LinearAttention, S1_26_EqualsItsQuadraticForm) {
   for (const FeatureMap map : {FeatureMap::elu, FeatureMap::relu, FeatureMap::exp}) {
     for (const bool causal : {true, false}) {
       Problem p = make_problem({1, 600, 2, 1, 24, 40},
