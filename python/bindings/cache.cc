@@ -75,8 +75,8 @@ class Plan {
        const AttentionOptions& options)
       : segments_(std::move(segments)), plan_(shape, look_at(segments_), options) {}
 
-  void replan(std::vector<OwnedSegment> segments) {
-    plan_.replan(look_at(segments));
+  void replan(std::vector<OwnedSegment> segments, int64_t shared_keys) {
+    plan_.replan(look_at(segments), shared_keys);
     segments_ = std::move(segments);  // the tables themselves stay where they are
   }
   void run_cache(const KvCache& cache, int64_t layer, const Borrowed& q, const Borrowed& out,
@@ -150,7 +150,7 @@ void bind_cache(nb::module_& module) {
             new (self) Plan({heads, kv_heads, dim, dim_v}, std::move(segments), options);
           },
           "heads"_a, "kv_heads"_a, "dim"_a, "dim_v"_a, "segments"_a, "options"_a)
-      .def("replan", &Plan::replan, "segments"_a)
+      .def("replan", &Plan::replan, "segments"_a, "shared_keys"_a)
       .def("run", &Plan::run, "q"_a, "k"_a, "v"_a, "out"_a, "lse"_a.none(), Released())
       .def("run_cache", &Plan::run_cache, "cache"_a, "layer"_a, "q"_a, "out"_a, "lse"_a.none(),
            Released())

@@ -123,9 +123,14 @@ class AttentionPlan:
         self._core = _core.Plan(heads, kv_heads, dim, self._dim_v,
                                 as_segments(segments, "thd", call), slots)
 
-    def replan(self, segments: Any) -> None:
-        """The same options for the next step's segments."""
-        self._core.replan(as_segments(segments, "thd", "AttentionPlan"))
+    def replan(self, segments: Any, *, shared_keys: int = 0) -> None:
+        """The same options for the next step's segments.
+
+        shared_keys: so many first keys are the same for all segments, whose block tables begin with
+        the same pages (a shared prefix). Whole chunks of 512 of them are read once for all; no bit
+        changes. explain() says where that is not done.
+        """
+        self._core.replan(as_segments(segments, "thd", "AttentionPlan"), shared_keys)
 
     def run(self, q: Any, k: Any = None, v: Any = None, *, cache: KvCache | None = None,
             layer: int = 0, lse: bool = False, out: Any = None) -> Any:

@@ -90,6 +90,20 @@ def test_a_plan_over_arrays():
         plan.run(same[..., :D], k, v, out=same)
 
 
+def test_a_shared_prefix_changes_no_bit():
+    shared, tables = list(range(40)), [[40, 41], [42], [43, 44, 45]]  # 640 keys, then their own
+    cache = regard.KvCache(pages=46, page_keys=16, kv_heads=KV, dim=D)
+    k, v = normal(1, 46 * 16, KV, D), normal(2, 46 * 16, KV, D)
+    cache.append(0, [regard.Segment(0, 46 * 16, 0, 46 * 16, block_table=range(46))], k, v)
+    segments = [regard.Segment(n, 1, 0, 640 + 16 * len(own) - 3, block_table=shared + own)
+                for n, own in enumerate(tables)]
+    q = normal(3, 3, 4, D)
+    plan = regard.AttentionPlan(segments, heads=4, kv_heads=KV, dim=D, mask="causal")
+    expected = plan.run(q, cache=cache)
+    plan.replan(segments, shared_keys=640)
+    np.testing.assert_array_equal(plan.run(q, cache=cache), expected)
+
+
 def rotated(x, positions, base=10000.0, pairs=False):
     angles = positions[:, None, None] * base ** (-np.arange(0, D, 2) / D)
     first, second = (x[..., ::2], x[..., 1::2]) if pairs else (x[..., :D // 2], x[..., D // 2:])

@@ -210,7 +210,7 @@ CASES = [
     (
         MemoryError,
         "no memory for",
-        lambda: regard.explain((65536, 1, 1024), *[(2**30, 1, 1024)] * 2, threads=1024),
+        lambda: regard.explain((65536, 1, 1024), *[(2**29, 1, 1024)] * 2, threads=1024),
     ),
 ]
 
