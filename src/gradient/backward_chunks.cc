@@ -35,6 +35,7 @@ bool BackwardPass::differentiate_tile(const Block& block, const Tile& tile, Pair
     }
     differentiate_pairs(pairs, s.g, slope, numbers.delta, s.dp);
   }
+  if (rule_ == WeightRule::hardmax) return true;  // no gradient reaches the scores
   if (const auto& score = programs_.score(); score && !recipe_.score.empty()) {
     scatter(*score, s.score, pairs, s.dp, to);
     if (score->has_slope()) multiply_used(pairs, s.score_slope, 1.0f, s.dp);

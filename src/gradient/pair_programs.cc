@@ -4,11 +4,14 @@
 #include <cstring>
 #include <numeric>
 
+#include "expr/node.h"
+
 namespace regard {
 
 PairProgram::PairProgram(const Expr& value, const Expr& mask, std::span<const Array> wanted)
     : gradient_(program::lower_gradient(value, mask, wanted)),
-      changes_(!value.empty()),
+      // An index out of range makes a score NaN though nothing else is done to it.
+      changes_(!value.empty() || (!mask.empty() && mask.node()->may_poison)),
       masks_(!mask.empty()) {
   int64_t size = 0;
   for (const TileShape shape : gradient_.program.prepared.outputs) {

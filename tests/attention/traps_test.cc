@@ -279,5 +279,35 @@ TEST(Traps, ASharedPrefixMayEndAnywhere) {
   }
 }
 
+// A mask that reads outside its array makes its row NaN in every gradient, though no program is run
+// on the scores.
+TEST(Traps, AMaskThatReadsOutsideItsArrayShowsInEveryGradient) {
+  const Arrays a(9, 4);
+  const Array ids = Array::of("ids", std::vector<int32_t>(4, 0));  // rows 0 to 4 stand before key 0
+  for (const Normaliser& normaliser : {softmax(), sigmoid(), entmax15(), relu()}) {
+    const AttentionOptions options{.mask = program::documents(ids), .normaliser = normaliser};
+    const auto g = gradients(a.q, a.k, a.v, a.dout, options);
+    for (int64_t row = 0; row < 9; ++row) {
+      EXPECT_EQ(std::isnan(g.dq(row, 0, 0)), row < 5) << row;
+    }
+    EXPECT_TRUE(std::isnan(g.dk(0, 0, 0)));
+    EXPECT_TRUE(std::isnan(g.dv(0, 0, 0)));
+  }
+}
+
+TEST(Traps, HardmaxPassesNoGradientToABiasNotEvenANaN) {
+  Arrays a(3, 20);
+  a.q(1, 0, 0) = NAN;
+  const Array bias = Array::of("bias", std::vector<float>(20, 0.5f), {20}, true);
+  std::vector<float> dbias(20, 7);
+  const ArrayGradient wanted[] = {{bias, dbias.data(), {}}};
+  const auto g =
+      gradients(a.q, a.k, a.v, a.dout,
+                {.score = program::additive_bias(bias), .normaliser = hardmax()}, wanted);
+  EXPECT_EQ(dbias, std::vector<float>(20, 0));
+  EXPECT_EQ(largest(g.dq.data), 0);
+  EXPECT_TRUE(std::isnan(g.dv(0, 0, 0)));
+}
+
 }  // namespace
 }  // namespace regard
