@@ -164,7 +164,10 @@ inline Magnitudes magnitudes_of(const CrossProblem& p, const Reference& r) {
           const auto in_row = static_cast<std::size_t>(j);
           point.j = j;
           if (slopes[in_row] == 0) continue;
-          const double ds = slopes[in_row] * (dp[in_row] + mean) * growth(j);
+          // The slope of entmax, √p = s / 2 - τ, is itself a difference of scores.
+          const double of_scores = o.normaliser.kind == Normaliser::Kind::entmax15 ? 0.1 : 0;
+          const double ds =
+              (slopes[in_row] + of_scores * size_of_score(j)) * (dp[in_row] + mean) * growth(j);
           point.s = r.similarities[cell(j)];
           const double du = ds * scale * by_score(point);
           const double k = norm(p.k, slab, segment.first_key + j, g);
