@@ -151,7 +151,9 @@ inline Magnitudes magnitudes_of(const CrossProblem& p, const Reference& r) {
           mean += slopes.back() * dp.back();
           const auto kv = static_cast<std::size_t>(
               (slab * k_shape[1] + segment.first_key + j) * p.d.kv_heads + g);
-          m.dv[kv] += std::pow(r.weights[cell(j)] * dout * growth(j), 2);
+          // A relative error of p is twice as large in p².
+          const double of_p = std::max(std::abs(r.weights[cell(j)]), by_weight * weight);
+          m.dv[kv] += std::pow(of_p * dout * growth(j), 2);
           // A weight that is a difference has the error of what it is a difference of.
           if (magnitude::is_difference(o.normaliser)) {
             m.dv[kv] += std::pow(by_weight * slopes.back() * size_of_score(j) * dout, 2);
