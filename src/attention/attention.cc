@@ -1,4 +1,4 @@
-// The public operator over plain arrays, and single rows of a map.
+// The public operator over plain arrays.
 #include "attention/attention.h"
 
 #include <algorithm>
@@ -247,56 +247,6 @@ void attention(InputView<3> q, InputView<3> k, InputView<3> v, OutputView<3> out
                std::span<const Segment> segments, const AttentionOptions& options,
                const AttentionExtras& extras) {
   attend(as_batch(q), as_batch(k), as_batch(v), as_batch(out), segments, options, extras);
-}
-
-RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int32_t> block_table,
-                       int64_t keys, int64_t kv_head, View<const float, 1> q, float scale) {
-  const KvCacheShape& shape = cache.shape();
-  require(q.shape[0] == shape.dim, "attention row: q has dim {}, the cache {}", q.shape[0],
-          shape.dim);
-  require(layer >= 0 && layer < shape.layers && kv_head >= 0 && kv_head < shape.kv_heads,
-          "attention row: the cache has {} layers of {} heads, not layer {} head {}", shape.layers,
-          shape.kv_heads, layer, kv_head);
-  require(keys >= 0 && keys <= static_cast<int64_t>(block_table.size()) * shape.page_keys,
-          "attention row: a block table of {} pages holds no {} keys", block_table.size(), keys);
-  for (int64_t i = 0; i * shape.page_keys < keys; ++i) {
-    require(block_table[i] >= 0 && block_table[i] < shape.pages,
-            "attention row: the block table names page {} of {}", block_table[i], shape.pages);
-  }
-
-  // m and l come from the kernel itself, so that weights are those that made the output.
-  RowOfMap row;
-  row.scores.resize(static_cast<std::size_t>(keys));
-  row.weights.resize(static_cast<std::size_t>(keys));
-  std::vector<float> packed(static_cast<std::size_t>(kPackedRows * shape.dim));
-  pack_queries(&q.data, q.strides[0], 1, shape.dim, scale, packed.data());
-  const int64_t columns = round_up(shape.dim_v, 16);
-  std::vector<float> memory(static_cast<std::size_t>(16 + 16 * 16 + 2 * columns + 2));
-  const FoldState chunk{memory.data(), memory.data() + 16, memory.data() + 16 + 256, columns};
-  const RowState total{memory.data() + 16 + 256 + columns, memory.data() + 16 + 256 + columns + 1,
-                       memory.data() + 16 + 256 + columns + 2, columns};
-  std::vector<float> scratch(kTileKeys + 512);
-  const Segment segment{0, 1, keys, block_table};
-  const PagedKeys source(cache, layer);
-  total.m[0] = -std::numeric_limits<float>::infinity();
-  for (int64_t key = 0; key < keys; key += kTileKeys) {
-    const int count = static_cast<int>(std::min<int64_t>(kTileKeys, keys - key));
-    const KeyTile tile = source.tile(segment, kv_head, key, count, {});
-    score_row(packed.data(), shape.dim, tile, scratch.data());
-    std::copy_n(scratch.data(), count, row.scores.data() + key);
-    const KeySpan seen{0, count};
-    fold_tile(
-        {.q = packed.data(), .dim = shape.dim, .rows = 1, .seen = &seen, .scores = scratch.data()},
-        tile, {}, key % kChunkKeys == 0, chunk);
-    if (key + count == keys || (key + kTileKeys) % kChunkKeys == 0) {
-      merge_chunk(Weighing::softmax, chunk, 1, key < kChunkKeys, total);
-    }
-  }
-  weigh_row(row.scores.data(), keys, total.m[0], total.l[0], row.weights.data());
-  void* const no_out[1] = {scratch.data()};
-  float* const lse[1] = {&row.lse};
-  finish_rows(Weighing::softmax, total, 1, {.out_of_row = no_out, .lse_of_row = lse});
-  return row;
 }
 
 }  // namespace regard

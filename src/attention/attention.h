@@ -21,4 +21,15 @@ struct RowOfMap {
 RowOfMap attention_row(const KvCache& cache, int64_t layer, std::span<const int32_t> block_table,
                        int64_t keys, int64_t kv_head, View<const float, 1> q, float scale);
 
+// The same for all heads and any options: what a row of a segment (one row, its keys in pages; its
+// position and sequence as options see them) makes of each key. q [heads, dim]. Scores are those
+// behind the score program, -inf where masked; weights those that multiply the values.
+struct RowsOfMap {
+  std::vector<float> scores;   // [heads, keys]
+  std::vector<float> weights;  // [heads, keys]
+  std::vector<float> lse;      // [heads]; empty unless the normaliser is softmax
+};
+RowsOfMap attention_rows(const KvCache& cache, int64_t layer, const Segment& segment,
+                         InputView<2> q, const AttentionOptions& options);
+
 }  // namespace regard
