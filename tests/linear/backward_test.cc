@@ -76,11 +76,11 @@ void expect_same(const Arrays<float>& a, const Arrays<float>& b) {
   }
 }
 
-// Every number of x moved a little, or at most 200 of them.
+// Every number of x moved a little, or about 50 of them.
 void expect_slopes(const Problem& p, const Upstream& up, const char* what, const Numbers& is,
                    Wide Arrays<double>::*x) {
   Arrays<double> moved = exact(p.x);
-  const std::size_t step = is.size() / 200 + 1;
+  const std::size_t step = is.size() / 50 + 1;
   double error = 0, size = 0;
   for (std::size_t i = 0; i < is.size(); i += step) {
     const double before = (moved.*x)[i], h = 1e-5;

@@ -307,6 +307,52 @@ TEST(Similarity, ANanStaysInItsRowAndItsKey) {
   }
 }
 
+// Keys stored as i8 are mapped as the numbers that they stand for.
+TEST(Similarity, QuantisedKeysAreMappedWithTheirScales) {
+  for (const Target target : available_targets()) {
+    const ScopedTarget forced(target);
+    for (const Kind kind : {Kind::cosine, Kind::negative_distance}) {
+      for (const int keys : {3, 70, 128}) {
+        Problem p({kind, 19, 19, 1, keys});
+        std::vector<int8_t> whole(static_cast<std::size_t>(kTileKeys * 19));
+        Numbers scales(kTileKeys), is(static_cast<std::size_t>(kTileKeys * 21)), expected = is;
+        for (std::size_t i = 0; i < whole.size(); ++i) whole[i] = static_cast<int8_t>(i * 37 % 255 - 127);
+        for (std::size_t j = 0; j < scales.size(); ++j) {
+          scales[j] = 0.01f + 0.001f * static_cast<float>(j);
+        }
+        KeyTile tile;
+        tile.k_dtype = DType::i8;
+        tile.keys = keys;
+        tile.scaled_keys = true;
+        for (int panel = 0; panel * kPanelKeys < keys; ++panel) {
+          tile.keys_of_panel[panel] = whole.data() + panel * 19 * kPanelKeys;
+          tile.key_scales_of_panel[panel] = scales.data() + panel * kPanelKeys;
+        }
+        for (int j = 0; j < keys; ++j) {
+          for (int d = 0; d < 19; ++d) {
+            p.k[static_cast<std::size_t>(j * 19 + d)] =
+                static_cast<float>(whole[static_cast<std::size_t>(
+                    (j / kPanelKeys * 19 + d) * kPanelKeys + j % kPanelKeys)]) *
+                scales[static_cast<std::size_t>(j)];
+          }
+        }
+        const Panels wide(p);
+        const KeyTile mapped = map_tile(p.map(), tile, is.data());
+        EXPECT_FALSE(mapped.scaled_keys);
+        map_tile(p.map(), wide.tile, expected.data());
+        const auto dim = static_cast<int>(p.map().mapped_dim());
+        for (int j = 0; j < keys; ++j) {
+          for (int d = 0; d < dim; ++d) {
+            const auto at = static_cast<std::size_t>((j / kPanelKeys * dim + d) * kPanelKeys +
+                                                     j % kPanelKeys);
+            ASSERT_TRUE(same_bits(is[at], expected[at])) << j << " " << d;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Similarity, StagedPanelsAreStagedRows) {
   for (const Target target : available_targets()) {
     const ScopedTarget forced(target);
