@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "attention/ranges.h"
-#include "attention/rules.h"
+#include "plan/rules.h"
 #include "base/check.h"
 #include "base/threads.h"
 #include "regard/attention.h"

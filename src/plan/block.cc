@@ -18,6 +18,9 @@ Block::Block(const Job& job, int segment, int64_t kv_head, int64_t first_row, in
       kv_head_(kv_head),
       first_row_(first_row),
       rows_(rows) {
+  for (int row = 0; row < rows; row += kFoldRows) {
+    reach_[row / kFoldRows] = sight_.reach(first_row + row, std::min(kFoldRows, rows - row));
+  }
   const Setting& setting = job.setting;
   const Scratch& s = job.scratch;
   const bool programs = setting.programs.any();
@@ -139,7 +142,7 @@ void Block::begin_fold(int row, int count, const TileVisit& visit, Fold& fold) c
   const Setting& setting = job_.setting;
   const Scratch& s = job_.scratch;
   const int64_t end = visit.key + visit.keys;
-  const program::KeyRun run = sight_.run(first_row_ + row, count);
+  const program::KeyRun& run = reach(row).any;
   fold.sees = run.first < end && run.end > visit.key;
   if (!fold.sees) return;
   Sight sight = visit.sight;
@@ -150,7 +153,7 @@ void Block::begin_fold(int row, int count, const TileVisit& visit, Fold& fold) c
     fold.sees = sight != Sight::none;
     if (!fold.sees) return;
   }
-  sight_.spans(first_row_ + row, count, visit.key, keys, s.seen);
+  sight_.spans(first_row_ + row, count, reach(row), visit.key, keys, s.seen);
   fold.rows = plain_rows(row, count, visit);
   if (const TileProgram* const program = setting.programs.scoring(sight); program != nullptr) {
     fold.scoring = programs(program, row, count, visit, s.allowed);

@@ -10,6 +10,7 @@
 namespace regard {
 
 struct SharedStates;
+inline constexpr int kMostFolds = kMostTaskRows / kFoldRows;
 
 // What every task of a run is given.
 struct Job {
@@ -32,6 +33,8 @@ class Block {
   Block(const Job& job, int segment, int64_t kv_head, int64_t first_row, int rows);
 
   const RowsSight& sight() const { return sight_; }
+  // Of the rows of one fold.
+  const Reach& reach(int row) const { return reach_[row / kFoldRows]; }
   int64_t first_row() const { return first_row_; }
   int rows() const { return rows_; }
   bool few() const { return rows_ < kStageFrom; }
@@ -78,6 +81,7 @@ class Block {
   int segment_index_;
   int64_t kv_head_, first_row_;
   int rows_;
+  Reach reach_[kMostFolds];
 };
 
 }  // namespace regard

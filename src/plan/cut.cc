@@ -9,7 +9,6 @@
 namespace regard {
 namespace {
 
-constexpr int64_t kMostTaskRows = 8 * kFoldRows;
 constexpr int64_t kTwoPassRows = 2 * kFoldRows;  // whose scores are kept
 
 int64_t blocks_of(int64_t rows, int64_t task_rows) { return (rows + task_rows - 1) / task_rows; }

@@ -15,6 +15,8 @@
 
 namespace regard {
 
+inline constexpr int64_t kMostTaskRows = 8 * kFoldRows;
+
 struct Task {
   int32_t segment;
   int32_t kv_head;

@@ -112,7 +112,8 @@ int64_t Engine::workspace_bytes() const noexcept {
          (setting_.by_products ? round_up(cut_.statistics * 8, 64) : 0) + shared_.state_bytes();
 }
 
-std::string Engine::explain() const {
+std::string Engine::explain() {
+  setting_.programs.read_arrays();
   return regard::explain(setting_, cut_, shared_, workspace_bytes());
 }
 

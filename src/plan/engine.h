@@ -31,7 +31,8 @@ class Engine {
   void replan(std::span<const Segment> segments, int64_t shared_keys = 0);
 
   int64_t workspace_bytes() const noexcept;
-  std::string explain() const;
+  // Reads the captured arrays, to count tiles.
+  std::string explain();
   const Setting& setting() const noexcept { return setting_; }
   const SharedPrefix& shared() const noexcept { return shared_; }
 

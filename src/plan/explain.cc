@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <vector>
+
+#include "plan/sight.h"
 #include "simd/target.h"
 
 namespace regard {
@@ -58,9 +62,57 @@ std::string mask_in_words(const Setting& setting) {
   return words;
 }
 
+constexpr int64_t kCountAtMost = 200000;  // tiles, for the sake of those who wait for the words
+
+// What the tasks' tiles are to the mask, each tile of each task counted.
 struct Tiles {
   int64_t none = 0, all = 0, some = 0;
 };
+Tiles count_tiles(const Setting& setting, const Cut& cut) {
+  Tiles tiles;
+  std::vector<Interval> scratch(setting.programs.bounds_size());
+  for (std::size_t n = 0; n < setting.segments.size(); ++n) {
+    const Segment& segment = setting.segments[n];
+    const int64_t rows = setting.rows_of(segment);
+    const int64_t of_keys = (segment.keys + kTileKeys - 1) / kTileKeys;
+    for (int64_t head = 0; head < setting.shape.kv_heads; ++head) {
+      const RowsSight sight(setting, n, head);
+      for (int64_t first = 0; first < rows; first += cut.task_rows) {
+        const int64_t count = std::min(cut.task_rows, rows - first);
+        const Reach reach = sight.reach(first, count);
+        TileWalk walk(sight, first, count, 0, segment.keys, scratch);
+        int64_t visited = 0;
+        for (TileVisit visit = walk.next(); visit.key >= 0; visit = walk.next(), ++visited) {
+          const bool whole = visit.sight == Sight::all && reach.all.first <= visit.key &&
+                             reach.all.end >= visit.key + visit.keys;
+          ++(whole ? tiles.all : tiles.some);
+        }
+        tiles.none += of_keys - visited;
+      }
+    }
+  }
+  return tiles;
+}
+
+int64_t all_tiles(const Setting& setting, const Cut& cut) {
+  int64_t count = 0;
+  for (const Segment& segment : setting.segments) {
+    count += (setting.rows_of(segment) + cut.task_rows - 1) / cut.task_rows *
+             ((segment.keys + kTileKeys - 1) / kTileKeys) * setting.shape.kv_heads;
+  }
+  return count;
+}
+
+std::string tiles_in_words(const Setting& setting, const Cut& cut) {
+  if (setting.band.everything() && !setting.programs.masks()) return "";
+  const int64_t count = all_tiles(setting, cut);
+  if (count > kCountAtMost) return fmt::format("{} tiles of all tasks, not counted\n", count);
+  const Tiles tiles = count_tiles(setting, cut);
+  return fmt::format(
+      "{} tiles of all tasks: {} skipped, their keys never loaded; {} without mask work; {} "
+      "mixed\n",
+      count, tiles.none, tiles.all, tiles.some);
+}
 
 }  // namespace
 
@@ -87,13 +139,16 @@ std::string explain(const Setting& setting, const Cut& cut, const SharedPrefix& 
       "tiles of {} keys, state restarted every {} keys; {} tasks of up to {} rows\n",
       name(active_target()), setting.group, setting.shape.kv_heads, kTileKeys, kChunkKeys,
       cut.tasks.size(), cut.task_rows);
+  text += tiles_in_words(setting, cut);
   if (setting.two_passes) {
     text +=
         fmt::format("two passes: the scores of {} rows are kept until all are known\n", kFoldRows);
   }
-  text += cut.joins.empty()
-              ? "each task walks all its keys, because there are enough tasks for every thread\n"
-              : "few rows and many keys: chunks of keys are shared out, and merged in order\n";
+  text += !cut.joins.empty()
+              ? "few rows and many keys: chunks of keys are shared out, and merged in order\n"
+          : cut.split || setting.two_passes
+              ? "each task walks all its keys\n"
+              : "each task walks all its keys, because there are enough tasks for every thread\n";
   if (shared.keys() > 0) {
     text += fmt::format(
         "the first {} keys are attended once for all sequences, {} tasks of up to {} packed rows\n",

@@ -5,8 +5,6 @@
 namespace regard {
 namespace {
 
-constexpr int kMostFolds = 8;
-
 // A task under way.
 class FoldTask {
  public:
@@ -101,8 +99,7 @@ void FoldTask::fold_all(const TileVisit& visit, const TileVisit& next, KeyTile t
     if (!packed_) block_.pack(row, count);
     Block::Fold work;
     block_.begin_fold(row, count, visit, work);
-    const int64_t end = block_.sight().run(task_.first_row + row, count).end;
-    const bool last = next.key < 0 || next.key >= end;  // tile of these rows
+    const bool last = next.key < 0 || next.key >= block_.reach(row).any.end;  // tile of these rows
     if (work.sees) {
       Ahead ahead;
       if (ahead_tile != nullptr) ahead = {ahead_tile, fold, folds_};

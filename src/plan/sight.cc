@@ -18,22 +18,22 @@ program::KeyRun RowsSight::raw(int64_t row) const {
           std::min({band.to, i + band.to_query, r + band.to_row, segment_.keys})};
 }
 
-program::KeyRun RowsSight::run(int64_t first_row, int64_t count) const {
-  if (count == 0) return {0, 0};
-  const int64_t first = raw(first_row).first, end = raw(first_row + count - 1).end;
-  return first < end ? program::KeyRun{first, end} : program::KeyRun{0, 0};
+Reach RowsSight::reach(int64_t first_row, int64_t count) const {
+  if (count == 0) return {{0, 0}, {0, 0}};
+  const program::KeyRun lowest = raw(first_row), highest = raw(first_row + count - 1);
+  const program::KeyRun any{lowest.first, highest.end}, all{highest.first, lowest.end};
+  return {any.first < any.end ? any : program::KeyRun{0, 0}, all};
 }
 
-void RowsSight::spans(int64_t first_row, int64_t count, int64_t tile, const program::KeyRun& keys,
-                      KeySpan* seen) const {
-  const program::KeyRun lowest = raw(first_row), highest = raw(first_row + count - 1);
+void RowsSight::spans(int64_t first_row, int64_t count, const Reach& reach, int64_t tile,
+                      const program::KeyRun& keys, KeySpan* seen) const {
   const auto span = [&](const program::KeyRun& of_row) {
     const int64_t first = std::max(of_row.first, keys.first), end = std::min(of_row.end, keys.end);
     return first < end
                ? KeySpan{static_cast<int32_t>(first - tile), static_cast<int32_t>(end - tile)}
                : KeySpan{};
   };
-  if (highest.first <= keys.first && lowest.end >= keys.end) {
+  if (reach.all.first <= keys.first && reach.all.end >= keys.end) {
     std::fill_n(seen, count, span(keys));
     return;
   }

@@ -9,16 +9,25 @@
 
 namespace regard {
 
+// The keys that the band leaves to any of some rows, and to all of them.
+struct Reach {
+  program::KeyRun any, all;
+};
+
 class RowsSight {
  public:
   // Rows of one key/value head of the index-th segment.
   RowsSight(const Setting& setting, std::size_t index, int64_t kv_head);
 
   // The keys that the band leaves to any of these rows, all of them in one run; first <= end.
-  program::KeyRun run(int64_t first_row, int64_t count) const;
+  program::KeyRun run(int64_t first_row, int64_t count) const {
+    return reach(first_row, count).any;
+  }
+  Reach reach(int64_t first_row, int64_t count) const;
   // Of these keys of the tile that begins at `tile`, those that each row may use by the band.
-  void spans(int64_t first_row, int64_t count, int64_t tile, const program::KeyRun& keys,
-             KeySpan* seen) const;
+  // reach: of these rows.
+  void spans(int64_t first_row, int64_t count, const Reach& reach, int64_t tile,
+             const program::KeyRun& keys, KeySpan* seen) const;
   // What the mask's program leaves of these rows and keys.
   Sight look(int64_t first_row, int64_t count, int64_t first_key, int64_t end_key,
              std::span<Interval> scratch) const;
