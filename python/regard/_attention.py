@@ -70,7 +70,8 @@ def attention(q: Any, k: Any, v: Any, *, mask: MaskLike = None, score: Any = Non
     bias     an array added to the scores behind score, with axes like those of a mask array
     normaliser  "softmax", "sigmoid", "relu", "sparsemax", "entmax15", "hardmax", or a
              regard.Normaliser such as regard.softmax_with_sink(0.0)
-    weight   what is done to the weights: an expression of regard.program.weight(), or a function
+    weight   what is done to the weights: regard.dropout(rate, seed), an expression of
+             regard.program.weight(), or a function of p
     similarity  "dot", "cosine", "negative_distance", or a regard.Similarity
     scale    multiplies every score; default 1/sqrt(dim), other similarities state theirs. Zero and
              negative are legal

@@ -116,6 +116,19 @@ def test_half_precision(dtype, tolerance):
     )
 
 
+def test_segments():
+    torch.manual_seed(2)
+    tensors = [torch.randn(n, h, 16, requires_grad=True) for n, h in ((9, 4), (30, 2), (30, 2))]
+    exact = doubles(*tensors)
+    parts = [
+        plain(*(x[at].transpose(0, 1)[None] for x, at in zip(exact, (rows, keys, keys))))
+        for rows, keys in ((slice(0, 4), slice(0, 10)), (slice(4, 9), slice(10, 30)))
+    ]
+    expected = torch.cat([part[0].transpose(0, 1) for part in parts])
+    out = regard.torch.attention(*tensors, segments=([0, 4, 9], [0, 10, 30]))
+    compare(out, tensors, expected, exact)
+
+
 def test_lse_and_no_grad():
     q, k, v = problem()
     out, lse = regard.torch.attention(q, k, v, layout="bhtd", lse=True)
