@@ -143,6 +143,31 @@ HWY_ATTR void choose(TileRun& run, const TileStep& step) {
   }
 }
 
+// x ± slope real(key - row), or real(row - key): ALiBi.
+template <bool kSubtracts, bool kReversed>
+HWY_ATTR void add_distance(TileRun& run, const TileStep& step) {
+  const Extent extent = run.of(step);
+  Operand<true> x(run, step.operand[0]);
+  Operand<false> slope(run, step.operand[1]);
+  Operand<true> key(run, step.operand[2]);
+  Operand<false> row(run, step.operand[3]);
+  float* to = run.to(step.to);
+  for (int r = 0; r < extent.rows; ++r) {
+    slope.start_row();
+    row.start_row();
+    for_row<true>(extent.vectors, [&](int v) HWY_ATTR {
+      const I32x16 at = bits_of(key.get(v)), from = bits_of(row.now);
+      const F32x16 far = mul(to_f32(kReversed ? sub(from, at) : sub(at, from)), slope.now);
+      store(kSubtracts ? sub(x.get(v), far) : add(x.get(v), far), to + 16 * v);
+    });
+    x.end_row();
+    slope.end_row();
+    key.end_row();
+    row.end_row();
+    to += step.to.row_step;
+  }
+}
+
 // masks &= bits(vector) for a row. Eight panels are put together in two words first: every target
 // stores the lowest byte first.
 template <class Bits>

@@ -3,74 +3,17 @@
 // as few buffers as their lives allow (the first cache holds a block of rows), and comparisons that
 // only narrow the mask write its bits themselves.
 #include <algorithm>
-#include <iterator>
 #include <optional>
 #include <string_view>
 
 #include "base/check.h"
+#include "interpreter/signature.h"
 #include "interpreter/steps.h"
 
 namespace regard {
 namespace {
 
-constexpr std::string_view kNames[] = {
-    "load_score", "load_batch", "load_sequence", "load_head",    "load_query",
-    "load_key",   "load_row",   "constant_f32",  "constant_i32", "add",
-    "sub",        "mul",        "div",           "floor_div",    "mod",
-    "min",        "max",        "neg",           "abs",          "floor",
-    "sqrt",       "exp",        "log",           "tanh",         "sigmoid",
-    "sin",        "cos",        "iadd",          "isub",         "imul",
-    "ifloor_div", "imod",       "imin",          "imax",         "ineg",
-    "iabs",       "iand",       "ior",           "ixor",         "inot",
-    "ishl",       "ishr",       "ixor_shift",    "lt",           "le",
-    "eq",         "ne",         "ilt",           "ile",          "ieq",
-    "ine",        "select",     "to_real",       "bool_to_int",  "gather_f32",
-    "gather_i32", "gather_bool"};
-static_assert(std::size(kNames) == static_cast<std::size_t>(TileOp::gather_bool) + 1);
-
-// What a slot may hold: a set, because a constant 0 is an integer and false.
-constexpr uint8_t kReal = 1, kInteger = 2, kTruth = 4;
-
 constexpr int kBufferBudget = 48;  // rows of 128 numbers, the scores included: 24 KiB
-
-struct Signature {
-  int operands;
-  uint8_t first, others;  // what the operands may be
-  bool agree;             // operands (of select: b and c) have one type, also the result's
-  uint8_t result;
-};
-
-bool within(TileOp op, TileOp first, TileOp last) { return first <= op && op <= last; }
-
-Signature signature(TileOp op, int rank) {
-  constexpr uint8_t kWhole = kInteger | kTruth;
-  if (op == TileOp::load_score || op == TileOp::constant_f32) return {0, 0, 0, false, kReal};
-  if (op <= TileOp::constant_i32) return {0, 0, 0, false, kInteger};
-  if (op <= TileOp::max) return {2, kReal, kReal, false, kReal};
-  if (op <= TileOp::cos) return {1, kReal, kReal, false, kReal};
-  if (op <= TileOp::imax) return {2, kInteger, kInteger, false, kInteger};
-  if (op <= TileOp::iabs) return {1, kInteger, kInteger, false, kInteger};
-  if (op <= TileOp::ixor) return {2, kWhole, kWhole, true, 0};
-  if (op == TileOp::inot) return {1, kWhole, kWhole, true, 0};
-  if (op <= TileOp::ixor_shift) return {2, kInteger, kInteger, false, kInteger};
-  if (op <= TileOp::ne) return {2, kReal, kReal, false, kTruth};
-  if (op <= TileOp::ile) return {2, kInteger, kInteger, false, kTruth};
-  if (op <= TileOp::ine) return {2, kWhole, kWhole, true, kTruth};
-  switch (op) {
-    case TileOp::select:
-      return {3, kTruth, kReal | kWhole, true, 0};
-    case TileOp::to_real:
-      return {1, kWhole, kWhole, false, kReal};
-    case TileOp::bool_to_int:
-      return {1, kTruth, kTruth, false, kInteger};
-    case TileOp::gather_f32:
-      return {rank, kInteger, kInteger, false, kReal};
-    case TileOp::gather_i32:
-      return {rank, kInteger, kInteger, false, kInteger};
-    default:
-      return {rank, kInteger, kInteger, false, kTruth};
-  }
-}
 
 bool holds(TileShape wide, TileShape narrow) {
   return wide == narrow || wide == TileShape::full || narrow == TileShape::one;
@@ -104,6 +47,7 @@ class Preparation {
 
   PreparedTileProgram run() {
     read_code();
+    recognise_forms();
     narrow_masks();
     store_score();
     store_outputs();
@@ -144,7 +88,7 @@ class Preparation {
     require(code.op <= TileOp::gather_bool && code.shape <= TileShape::full,
             "tile program: instruction {} is none (op {}, shape {})", index,
             static_cast<int>(code.op), static_cast<int>(code.shape));
-    const std::string_view name = kNames[static_cast<std::size_t>(code.op)];
+    const std::string_view name = kTileOpNames[static_cast<std::size_t>(code.op)];
     require(code.to < program_.slots, "tile program: instruction {} ({}) writes slot {} of {}",
             index, name, code.to, program_.slots);
     const bool gathers = code.op >= TileOp::gather_f32;
@@ -212,6 +156,70 @@ class Preparation {
     slots_[code.to] = made;
   }
 
+  // What makes a value that nobody else reads, if it is this operation on every score.
+  Draft* only_maker(int value, TileOp op) {
+    const int maker = at(value).maker;
+    if (maker < 0 || at(value).uses != 1) return nullptr;
+    Draft& draft = drafts_[index(maker)];
+    return draft.kernel == static_cast<uint8_t>(op) && draft.shape == TileShape::full ? &draft
+                                                                                      : nullptr;
+  }
+  bool by_row_at_most(int value) {
+    return at(value).shape == TileShape::one || at(value).shape == TileShape::row;
+  }
+
+  // ALiBi has a loop of its own, with the same bits: what is between its operations stays in
+  // registers (docs/decisions/0009).
+  void recognise_forms() {
+    std::vector<const Draft*> dropped;
+    for (Draft& draft : drafts_) {
+      if (draft.shape != TileShape::full) continue;
+      const auto op = static_cast<TileOp>(draft.kernel);
+      if (op == TileOp::add || op == TileOp::sub) take_distance(draft, dropped);
+    }
+    drop([&](const Draft& draft) {
+      return std::find(dropped.begin(), dropped.end(), &draft) != dropped.end();
+    });
+  }
+
+  // x ± c · real(j - i) or (i - j), c at most by row.
+  void take_distance(Draft& sum, std::vector<const Draft*>& dropped) {
+    const bool subtracts = static_cast<TileOp>(sum.kernel) == TileOp::sub;
+    for (int k = subtracts ? 1 : 0; k < 2; ++k) {
+      const int x = sum.from[1 - k];
+      Draft* const product = only_maker(sum.from[k], TileOp::mul);
+      if (product == nullptr || at(x).shape != TileShape::full || x == sum.from[k]) continue;
+      for (int side = 0; side < 2; ++side) {
+        Draft* const real = only_maker(product->from[side], TileOp::to_real);
+        const int factor = product->from[1 - side];
+        if (real == nullptr || !by_row_at_most(factor)) continue;
+        Draft* const distance = only_maker(real->from[0], TileOp::isub);
+        if (distance == nullptr) continue;
+        const bool reversed = at(distance->from[1]).shape == TileShape::key;
+        const int key = distance->from[reversed ? 1 : 0], row = distance->from[reversed ? 0 : 1];
+        if (at(key).shape != TileShape::key || at(row).shape != TileShape::row) continue;
+        const int from[] = {x, factor, key, row};
+        std::copy(from, from + 4, sum.from);
+        sum.operands = 4;
+        sum.kernel = static_cast<uint8_t>(kAddDistance + 2 * subtracts + reversed);
+        dropped.insert(dropped.end(), {product, real, distance});
+        return;
+      }
+    }
+  }
+
+  template <class Dropped>
+  void drop(const Dropped& dropped) {
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < drafts_.size(); ++i) {
+      if (dropped(drafts_[i])) continue;
+      drafts_[kept] = drafts_[i];
+      if (drafts_[kept].to >= 0) at(drafts_[kept].to).maker = static_cast<int>(kept);
+      ++kept;
+    }
+    drafts_.resize(kept);
+  }
+
   // The mask as a conjunction: each part narrows the bits when it is known.
   void narrow_masks() {
     if (mask_ < 0) return;
@@ -241,11 +249,9 @@ class Preparation {
       drafts_.push_back(draft);
       dropped.push_back(false);
     }
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < drafts_.size(); ++i) {
-      if (!dropped[i]) drafts_[kept++] = drafts_[i];
-    }
-    drafts_.resize(kept);
+    drop([&](const Draft& draft) {
+      return dropped[static_cast<std::size_t>(&draft - drafts_.data())];
+    });
   }
 
   // The last computation writes the new score itself where nobody reads the old one after it.

@@ -3,8 +3,8 @@
 // in blocks whose intermediate values stay in the first cache.
 #include <cstring>
 
-#include "simd/highway.h"
 #include "interpreter/steps.h"
+#include "simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "interpreter/run.cc"
@@ -89,6 +89,13 @@ constexpr Table make_table() {
 #undef REGARD_UNARY
 #undef REGARD_BINARY
 #undef REGARD_COMPARE
+  const auto set_kernel = [&](int kernel, StepFunction function) {
+    for (StepFunction& at : table.at[kernel]) at = function;
+  };
+  set_kernel(kAddDistance, &add_distance<false, false>);
+  set_kernel(kAddDistance + 1, &add_distance<false, true>);
+  set_kernel(kAddDistance + 2, &add_distance<true, false>);
+  set_kernel(kAddDistance + 3, &add_distance<true, true>);
   set_unary<Op_copy>(table, kCopy);
   set_unary<Op_truth_to_real>(table, kTruthToReal);
   for (int form = 0; form < 8; ++form) {

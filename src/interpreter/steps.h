@@ -10,8 +10,9 @@ namespace regard {
 enum TileKernel : uint8_t {
   kCopy = static_cast<uint8_t>(TileOp::gather_bool) + 1,
   kTruthToReal,
-  kMaskAnd,           // by a truth value
-  kMaskFirstCompare,  // by a comparison: TileOp::lt and the seven that follow it
+  kAddDistance,  // a + b real(c - d), c by key and d by row; then with d - c, then both subtracted
+  kMaskAnd = kAddDistance + 4,  // by a truth value
+  kMaskFirstCompare,            // by a comparison: TileOp::lt and the seven that follow it
   kTileKernels = kMaskFirstCompare + 8,
 };
 

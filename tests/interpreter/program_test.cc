@@ -70,6 +70,49 @@ TEST(TileProgram, RandomProgramsAgreeWithThePlainEvaluationOnEveryTarget) {
   }
 }
 
+// ALiBi, however it is written and whatever stands before or after it, has the bits of its
+// operations one by one.
+TEST(TileProgram, ARecognisedDistanceHasTheSameBits) {
+  const std::vector<float> slopes{0.5f, 0.25f, 0.125f, -3, 1e30f, 0, -0.0f, kNaN};
+  for (int form = 0; form < 64; ++form) {
+    const bool reversed = form & 1, subtracts = form & 2, product_turned = form & 4;
+    const bool sum_turned = form & 8, by_row = form & 16, again = form & 32;
+    SCOPED_TRACE(form);
+    Writer w;
+    w.program.arrays = {{slopes.data(), 1, {8}, {1}}};
+    const int slope = by_row ? w.op(TileOp::gather_f32, kRow, w.head()) : w.constant(0.3f);
+    const int cap = by_row ? slope : w.constant(-30.0f);
+    const auto alibi = [&](int x) {
+      const int j = w.key(), i = w.query();
+      const int far = w.op(TileOp::to_real, kFull,
+                           w.op(TileOp::isub, kFull, reversed ? i : j, reversed ? j : i));
+      const int bias = product_turned ? w.op(TileOp::mul, kFull, slope, far)
+                                      : w.op(TileOp::mul, kFull, far, slope);
+      if (subtracts) return w.op(TileOp::sub, kFull, x, bias);
+      return sum_turned ? w.op(TileOp::add, kFull, bias, x) : w.op(TileOp::add, kFull, x, bias);
+    };
+    const auto softcap = [&](int x) {
+      const int bent = w.op(TileOp::tanh, kFull, w.op(TileOp::div, kFull, x, cap));
+      const int y = product_turned ? w.op(TileOp::mul, kFull, cap, bent)
+                                   : w.op(TileOp::mul, kFull, bent, cap);
+      return again ? w.op(TileOp::add, kFull, y, bent) : y;
+    };
+    const int score = sum_turned ? softcap(alibi(w.score())) : alibi(softcap(w.score()));
+    const TileProgram program = w.done(score, w.op(TileOp::ile, kFull, w.key(), w.query()));
+    std::size_t whole_steps = program.prepared.steps.size();
+    whole_steps -= static_cast<std::size_t>(program.prepared.tile_steps);
+    EXPECT_EQ(whole_steps, again ? 6u : 5u);
+    const Tile tile(21, 117, static_cast<uint32_t>(form));
+    const Result means = plain(program, tile);
+    for (const Target target : available_targets()) {
+      SCOPED_TRACE(name(target));
+      const ScopedTarget forced(target);
+      expect_same(tile, means, run(program, tile));
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
 // Beside score and mask, whatever they vary by, and also where they are the score, old or new.
 TEST(TileProgram, FurtherResultsAreWrittenWhereTheCallerWantsThem) {
   std::mt19937 random(2);
