@@ -30,7 +30,9 @@ OutputView<4> all_axes(const Borrowed* array) {
 OutputView<3> three_axes(const Borrowed* array) {
   if (array == nullptr) return {};
   const OutputView<4> x = all_axes(array);
-  return {x.data, x.dtype, {x.shape[0], x.shape[1], x.shape[2]},
+  return {x.data,
+          x.dtype,
+          {x.shape[0], x.shape[1], x.shape[2]},
           {x.strides[0], x.strides[1], x.strides[2]}};
 }
 
@@ -52,12 +54,12 @@ LinearAttentionOptions options_of(const std::string& rule, const std::string& fe
                            {"gated", UpdateRule::gated},
                            {"delta", UpdateRule::delta},
                            {"gated_delta", UpdateRule::gated_delta}}));
-  options.features = find("features", features,
-                          std::to_array<std::pair<const char*, FeatureMap>>(
-                              {{"identity", FeatureMap::identity},
-                               {"elu", FeatureMap::elu},
-                               {"relu", FeatureMap::relu},
-                               {"exp", FeatureMap::exp}}));
+  options.features =
+      find("features", features,
+           std::to_array<std::pair<const char*, FeatureMap>>({{"identity", FeatureMap::identity},
+                                                              {"elu", FeatureMap::elu},
+                                                              {"relu", FeatureMap::relu},
+                                                              {"exp", FeatureMap::exp}}));
   options.normalise = normalise;
   options.causal = causal;
   options.scale = scale;
@@ -127,8 +129,8 @@ void bind_linear_attention(nb::module_& module) {
              "key_offsets"_a.none(), "rule"_a, "features"_a, "normalise"_a, "causal"_a,
              "scale"_a.none(), "threads"_a, "dout"_a, "out"_a.none(), "dstate"_a.none(),
              "dkey_sum"_a.none(), "dq"_a, "dk"_a, "dv"_a, "ddecay"_a.none(), "dbeta"_a.none(),
-             "dstate_in"_a.none(), "dkey_sum_in"_a.none(),
-             nb::call_guard<nb::gil_scoped_release>(), "Fills the gradients that there are.");
+             "dstate_in"_a.none(), "dkey_sum_in"_a.none(), nb::call_guard<nb::gil_scoped_release>(),
+             "Fills the gradients that there are.");
 }
 
 }  // namespace regard::python
