@@ -141,8 +141,8 @@ std::string explain(const Setting& setting, const Cut& cut, const SharedPrefix& 
       cut.tasks.size(), cut.task_rows);
   text += tiles_in_words(setting, cut);
   if (setting.two_passes) {
-    text +=
-        fmt::format("two passes: the scores of {} rows are kept until all are known\n", kFoldRows);
+    text += fmt::format("two passes: the scores of {} rows are kept until all are known\n",
+                        cut.task_rows);
   }
   text += !cut.joins.empty()
               ? "few rows and many keys: chunks of keys are shared out, and merged in order\n"
