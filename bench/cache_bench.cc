@@ -5,6 +5,11 @@
 //   build/release/bench/cache_bench
 //
 // On an idle machine only; figures of a machine that is not idle differ by a factor.
+// Measured (EPYC with AVX-512, two threads): decode from memory, 16 sequences of 2,048 keys, 32/8
+// heads of 128: f32 43.8, f16 78.7, bf16 82.0, i8 119.3 million keys a second. A prefix of 4,096
+// keys that the last cache holds, 16 sequences: 3.6 ms once, 4.0 ms by each.
+// Tried in few-row folds without effect: the next tile asked for in the order of its addresses in
+// place of four streams, and into the first cache or past it in place of the second.
 // keys: keys of one kv head a second (decode), tokens: tokens of all kv heads a second (append).
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>

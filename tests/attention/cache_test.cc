@@ -2,6 +2,7 @@
 // in any order, and what lies behind a sequence's last key.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <functional>
 #include <limits>
 
@@ -9,6 +10,7 @@
 #include "base/threads.h"
 #include "problem.h"
 #include "regard/rope.h"
+#include "tiles/fold.h"
 
 namespace regard {
 namespace {
@@ -78,9 +80,10 @@ TEST(Cache, RotatesKeysWithTheBitsOfRopeInFrontOfAppend) {
                 own ? std::span<const int32_t>() : std::span<const int32_t>(shifted);
             fused.append(0, table, 0, k_view, v_view, {&angles, layout, positions});
             for (int64_t j = 0; j < keys; ++j) {
-              one_by_one.append(0, table, j, k_view.rows(j, 1), v_view.rows(j, 1),
-                                {&angles, layout,
-                                 own ? positions : positions.subspan(static_cast<std::size_t>(j), 1)});
+              one_by_one.append(
+                  0, table, j, k_view.rows(j, 1), v_view.rows(j, 1),
+                  {&angles, layout,
+                   own ? positions : positions.subspan(static_cast<std::size_t>(j), 1)});
             }
             const std::vector<float> expected = read_back(after, table, keys);
             EXPECT_TRUE(same_bits(read_back(fused, table, keys), expected));
@@ -157,7 +160,8 @@ TEST(Cache, AppendsASegmentOfEachSequence) {
       for (int32_t& id : tables.back()) id = (7 * next++ + 3) % 20;
     }
     for (std::size_t i = 0; i < sequences.size(); ++i) {
-      segments.push_back({row, sequences[i].rows, sequences[i].before + sequences[i].rows, tables[i]});
+      segments.push_back(
+          {row, sequences[i].rows, sequences[i].before + sequences[i].rows, tables[i]});
       row += sequences[i].rows;
     }
     const auto begin = [&](KvCache& cache) {
@@ -230,7 +234,8 @@ TEST(Cache, SequencesMayNameTheSamePage) {
   shared.append(0, a, 0, all.rows(0, prefix), all.rows(0, prefix));
   shared.append(0, a, prefix, all.rows(prefix, 10), all.rows(prefix, 10));
   shared.append(0, b, prefix, all.rows(80, 20), all.rows(80, 20));
-  for (const auto& own : {own_a, own_b}) apart.append(0, own, 0, all.rows(0, prefix), all.rows(0, prefix));
+  for (const auto& own : {own_a, own_b})
+    apart.append(0, own, 0, all.rows(0, prefix), all.rows(0, prefix));
   apart.append(0, own_a, prefix, all.rows(prefix, 10), all.rows(prefix, 10));
   apart.append(0, own_b, prefix, all.rows(80, 20), all.rows(80, 20));
   EXPECT_TRUE(same_bits(read_back(shared, a, 74), read_back(apart, own_a, 74)));
@@ -266,8 +271,13 @@ TEST(Cache, PanelsMayArriveInAnyOrder) {
 }
 
 TEST(Cache, HoldsLongSequencesAndNone) {
-  KvCache cache({.pages = 1100, .page_keys = 64, .kv_heads = 1, .dim = 4, .dim_v = 4,
-                 .k_dtype = DType::i8, .v_dtype = DType::i8});
+  KvCache cache({.pages = 1100,
+                 .page_keys = 64,
+                 .kv_heads = 1,
+                 .dim = 4,
+                 .dim_v = 4,
+                 .k_dtype = DType::i8,
+                 .v_dtype = DType::i8});
   std::vector<int32_t> table(1100);
   for (int32_t i = 0; i < 1100; ++i) table[static_cast<std::size_t>(i)] = 1099 - i;
   const int64_t keys = 65536 + 777;
@@ -291,8 +301,13 @@ TEST(Cache, ReadsBackWhatItStores) {
   const std::vector<float> k = normals(1, keys * heads * dim), v = normals(2, keys * heads * dim_v);
   const std::vector<int32_t> table{2, 0, 1};
   for (const DType dtype : kDtypes) {
-    KvCache cache({.pages = 3, .page_keys = 16, .kv_heads = heads, .dim = dim, .dim_v = dim_v,
-                   .k_dtype = dtype, .v_dtype = dtype});
+    KvCache cache({.pages = 3,
+                   .page_keys = 16,
+                   .kv_heads = heads,
+                   .dim = dim,
+                   .dim_v = dim_v,
+                   .k_dtype = dtype,
+                   .v_dtype = dtype});
     cache.append(0, table, 0, {k.data(), {keys, heads, dim}}, {v.data(), {keys, heads, dim_v}});
     std::vector<float> k_back(5 * heads * dim), v_back(5 * heads * dim_v);
     cache.read(0, table, 14, {k_back.data(), {5, heads, dim}}, {v_back.data(), {5, heads, dim_v}});
@@ -310,19 +325,57 @@ TEST(Cache, ReadsBackWhatItStores) {
       const auto [x, off] = near(v[14 * heads * dim_v + i]);
       EXPECT_NEAR(v_back[i], x, off);
     }
-    expect_error([&] { cache.read(0, table, 47, {k_back.data(), {2, heads, dim}}, {}); },
-                 "does not reach keys 47 .. 48");
-    expect_error([&] { cache.read(0, table, 0, {}, {v_back.data(), {1, heads, dim}}); },
-                 "v is 1 x 2 x 5");
+    expect_error(
+        [&] {
+          cache.read(0, table, 47, {k_back.data(), {2, heads, dim}}, {});
+        },
+        "does not reach keys 47 .. 48");
+    expect_error(
+        [&] {
+          cache.read(0, table, 0, {}, {v_back.data(), {1, heads, dim}});
+        },
+        "v is 1 x 2 x 5");
+  }
+}
+
+// Every upper half of an f32, with lower halves around ties: NaNs, infinities and denormals too.
+TEST(Cache, RoundsHalvesAsThePortableFormsDo) {
+  std::vector<float> x;
+  for (uint32_t upper = 0; upper < 0x10000; ++upper) {
+    for (const uint32_t lower :
+         {0x0000u, 0x0001u, 0x1000u, 0x7FFFu, 0x8000u, 0x8001u, 0xF000u, 0xFFFFu}) {
+      x.push_back(std::bit_cast<float>(upper << 16 | lower));
+    }
+  }
+  const auto count = static_cast<int64_t>(x.size());
+  std::vector<uint16_t> out(x.size());
+  for (const Target target : available_targets()) {
+    const ScopedTarget scope(target);
+    for (const DType dtype : {DType::f16, DType::bf16}) {
+      pack_values(x.data(), 1, count, count, dtype, out.data());
+      int64_t wrong = 0;
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const uint16_t expected = dtype == DType::f16 ? to_f16(x[i]).bits : to_bf16(x[i]).bits;
+        wrong += out[i] != expected;
+      }
+      EXPECT_EQ(wrong, 0) << info(dtype).name << " on " << name(target);
+    }
   }
 }
 
 TEST(Cache, SaysWhatItHolds) {
-  const KvCache f16({.layers = 32, .pages = 5, .page_keys = 64, .kv_heads = 8, .dim = 128, .dim_v = 128});
-  EXPECT_EQ(f16.page_bytes(), int64_t{64} * 131072);  // 2 · 32 layers · 8 heads · 128 · 2 bytes a key
+  const KvCache f16(
+      {.layers = 32, .pages = 5, .page_keys = 64, .kv_heads = 8, .dim = 128, .dim_v = 128});
+  EXPECT_EQ(f16.page_bytes(),
+            int64_t{64} * 131072);  // 2 · 32 layers · 8 heads · 128 · 2 bytes a key
   EXPECT_EQ(f16.bytes(), 5 * f16.page_bytes());
-  const KvCache i8({.pages = 3, .page_keys = 16, .kv_heads = 2, .dim = 24, .dim_v = 40,
-                    .k_dtype = DType::i8, .v_dtype = DType::f32});
+  const KvCache i8({.pages = 3,
+                    .page_keys = 16,
+                    .kv_heads = 2,
+                    .dim = 24,
+                    .dim_v = 40,
+                    .k_dtype = DType::i8,
+                    .v_dtype = DType::f32});
   EXPECT_EQ(i8.page_bytes(), 16 * 2 * (24 + 4 + 40 * 4));
 }
 
@@ -346,9 +399,7 @@ TEST(Cache, RefusesBeforeItWrites) {
   expect_error([&] { cache.append(0, table, 0, other, other, {.table = &angles}); },
                "position 20 is not in the rotation's table of 20");
   expect_error(
-      [&] {
-        cache.append(0, table, 0, other, other, {.table = &angles, .positions = positions});
-      },
+      [&] { cache.append(0, table, 0, other, other, {.table = &angles, .positions = positions}); },
       "40 positions for 32 keys");
   expect_error([&] { cache.append(0, table, 0, all, all, {.table = &angles, .positions = far}); },
                "position 20");
