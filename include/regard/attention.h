@@ -90,10 +90,14 @@ struct ArrayGradient {
 
 // Gradients of a loss with respect to q, k and v, given dout = dloss/dout and what attention()
 // returned with the same options: out (kept in f32 for gradients as exact as f32's, whatever q is
-// stored as) and, where the normaliser is softmax, lse. dq, dk and dv have the shapes of q, k and v
-// and are overwritten. Each number receives its terms in one fixed order, so that threads change no
-// bit. FlashAttention-2 (Dao 2023), algorithm 2: nothing of size tokens x keys is kept. A row that
-// may use no key passes no gradient.
+// stored as) and, where the normaliser is softmax, lse (without data it is computed again). dq, dk
+// and dv have the shapes of q, k and v and are overwritten; rows and keys that lie in no segment get
+// zeros. Segments share neither rows nor keys, and their keys lie in arrays, not in pages. Sums are
+// f32 whatever is stored, or f64 for f64. Each number receives its terms in one fixed order, so that
+// threads change no bit. FlashAttention-2 (Dao 2023), algorithm 2: nothing of size tokens x keys is
+// kept; besides a few numbers a row there is a tile's memory for each thread, and dq in f32 where it
+// is stored otherwise. A row that may use no key passes no gradient. arrays: the captured arrays
+// whose gradients are wanted.
 void attention_backward(InputView<3> q, InputView<3> k, InputView<3> v, InputView<3> out,
                         View<const float, 2> lse, InputView<3> dout, OutputView<3> dq,
                         OutputView<3> dk, OutputView<3> dv, const AttentionOptions& options = {},
