@@ -6,9 +6,9 @@
 //   build/release/bench/linear_bench
 //
 // On an idle machine only. REGARD_TARGET=avx2 measures another target.
-// Measured (Zen 5 class, one thread, 275 GFLOP/s, 512 tokens, 4 heads, dim 128): forward linear 82 %,
-// gated 68 %, delta 61 %, gated_delta 62 % of the peak; backward 27, 21, 25 and 26 % of three
-// forwards' worth. Decoding moves 39 GB/s on two threads.
+// Measured on one thread of a Zen 5 class core (275 GFLOP/s; 512 tokens, 4 heads, dim 128), in
+// percent of the peak: forward linear 82, gated 68, delta 61, gated_delta 62; backward, counted as
+// three forwards, 27, 21, 25 and 26. Decoding moves 39 GB/s on two threads.
 // Not worth it: two value columns at a time for delta rules in place of four (within 3 %).
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -88,10 +88,10 @@ void backward(benchmark::State& state, UpdateRule rule, int64_t tokens, int64_t 
   to.dv = View<float, 4>(a.dv.data(), a.shape);
   const LinearAttentionUpstream from{.dout = View<const float, 4>(a.out.data(), a.shape)};
   for (auto _ : state) linear_attention_backward(a.in, from, to, {.rule = rule});
-  state.counters["of_peak"] = benchmark::Counter(
-      static_cast<double>(state.iterations() * tokens * heads * dim * dim) * 3 * flops_of(rule) /
-          (peak * 1e9),
-      benchmark::Counter::kIsRate);
+  state.counters["of_peak"] =
+      benchmark::Counter(static_cast<double>(state.iterations() * tokens * heads * dim * dim) * 3 *
+                             flops_of(rule) / (peak * 1e9),
+                         benchmark::Counter::kIsRate);
 }
 
 }  // namespace

@@ -1,27 +1,30 @@
-// Linear attention: instead of all keys and values a head keeps a state S [dim, dim_v] of fixed size.
-// Each token writes to it, then the token's queries read it: time linear in tokens, memory constant.
+// Linear attention: instead of all keys and values a head keeps a state S [dim, dim_v] of fixed
+// size. Each token writes to it, then the token's queries read it: time linear in tokens, memory
+// constant.
 //
-//   S ← exp(g) S                      gated rules: g is the log of a decay, for each head or row of S
-//   u = v, or β (v - Sᵀ φ(k))         delta rules: what the state does not know yet of v
+//   S ← exp(g) S                   gated rules: g is the log of a decay, of a head or of a row of S
+//   u = v, or β (v - Sᵀ φ(k))      delta rules: what the state does not know yet of v
 //   S ← S + φ(k) uᵀ
-//   out = scale · Sᵀ φ(q)             or, normalised, Sᵀ φ(q) / (φ(q) · Σ φ(k)); 0 where that is 0
+//   out = scale · Sᵀ φ(q)          or, normalised, Sᵀ φ(q) / (φ(q) · Σ φ(k)), 0 where that is 0
 //
 //   q     [batch, tokens, heads, dim]         decay [batch, tokens, kv_heads, dim or 1], g
 //   k     [batch, tokens, kv_heads, dim]      beta  [batch, tokens, kv_heads or 1], β
 //   v     [batch, tokens, kv_heads, dim_v]    state [sequences, kv_heads, dim, dim_v], S
-//   out   [batch, tokens, heads, dim_v]       key_sum [sequences, kv_heads, dim], Σ φ(k), decayed as S
+//   out   [batch, tokens, heads, dim_v]       key_sum [sequences, kv_heads, dim], Σ φ(k)
 //
-// Query head h reads the state of head h / (heads / kv_heads). Numbers are f32, f16 or bf16, each
-// array on its own, with any strides; arithmetic and the state between two tokens are f32, and what
-// is written is rounded once. Any size may be 0; dim and dim_v are at most 1024.
+// The key sum decays as S does. Query head h reads the state of head h / (heads / kv_heads).
+// Numbers are f32, f16 or bf16, each array on its own, with any strides; arithmetic and the state
+// between two tokens are f32, and what is written is rounded once. Any size may be 0; dim and dim_v
+// are at most 1024.
 //
 // Each state number and each output follows the recurrence's own arithmetic, token after token
-// (docs/bits.md): a prompt at once, in chunks, or as single tokens gives the same bits, so long as the
-// state is handed on in f32. Threads, batch, heads and instruction set change nothing either.
+// (docs/bits.md): a prompt at once, in chunks, or as single tokens gives the same bits, so long as
+// the state is handed on in f32. Threads, batch, heads and instruction set change nothing either.
 //
-// Sources: the rules are ONNX LinearAttention's (opset 27), which names Gated Linear Attention (Yang
-// et al. 2023), RetNet (Sun et al. 2023), DeltaNet (Yang et al. 2024) and Gated DeltaNet (Yang et al.
-// 2024); feature maps and the normalised form are Katharopoulos et al. 2020, eq. 4 to 7.
+// Sources: the rules are ONNX LinearAttention's (opset 27), which names Gated Linear Attention
+// (Yang et al. 2023), RetNet (Sun et al. 2023), DeltaNet (Yang et al. 2024) and Gated DeltaNet
+// (Yang et al. 2024); feature maps and the normalised form are Katharopoulos et al. 2020, eq. 4
+// to 7.
 //
 // Every function throws Error, naming argument, rule and numbers, before anything is written.
 #pragma once
@@ -86,7 +89,7 @@ struct LinearAttentionGradients {
   OutputView<4> dq = {}, dk = {}, dv = {};
   OutputView<4> ddecay = {};
   OutputView<3> dbeta = {};
-  OutputView<4> dstate = {};    // of the state that came in
+  OutputView<4> dstate = {};  // of the state that came in
   OutputView<3> dkey_sum = {};
 };
 

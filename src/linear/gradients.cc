@@ -218,9 +218,8 @@ HWY_ATTR void multiply(const Steps& steps, const float* matrix, const float* x, 
     const Line<kColumns> line = load_line<kColumns>(x + t * kStateColumns);
     sum_each(
         steps.dim,
-        [&](int64_t d) HWY_ATTR {
-          return dot(load_line<kColumns>(matrix + d * kStateColumns), line, zero());
-        },
+        [&](int64_t d)
+            HWY_ATTR { return dot(load_line<kColumns>(matrix + d * kStateColumns), line, zero()); },
         out + t * steps.dim_step);
   }
 }
@@ -231,8 +230,8 @@ HWY_ATTR void replay_steps(const Steps& steps, const float* state, const History
   with_rule(steps, ReplayWork{steps, state, history});
 }
 
-HWY_ATTR void reverse_steps(const Steps& steps, const History& history, const float* dout,
-                            float* g, const StepGradients& gradients) {
+HWY_ATTR void reverse_steps(const Steps& steps, const History& history, const float* dout, float* g,
+                            const StepGradients& gradients) {
   with_rule(steps, ReverseWork{steps, history, dout, g, gradients});
 }
 

@@ -7,15 +7,15 @@
 //
 // where dr is of delta rules only. q is scaled, so dq is still to be multiplied by scale.
 //
-// Order of additions: sums over value columns are 16 virtual lanes over the block's columns in order,
-// then the fixed tree; sums over dim are one chain; query heads are added in order.
+// Order of additions: sums over value columns are 16 virtual lanes over the block's columns in
+// order, then the fixed tree; sums over dim are one chain; query heads are added in order.
 #pragma once
 
 #include "linear/recurrence.h"
 
 namespace regard {
 
-inline constexpr int kHistoryTokens = 8;  // most of one call here: what they keep fits a second cache
+inline constexpr int kHistoryTokens = 8;  // most of one call: what they keep fits a second cache
 
 // What replay_steps keeps of each token.
 struct History {

@@ -1,13 +1,13 @@
-// linear_attention(): a task owns some value columns of one head of one sequence, from its first token
-// to its last: all of them, or a block of 64 where there are few heads. Columns are independent, so
-// nothing is merged.
+// linear_attention(): a task owns some value columns of one head of one sequence, from its first
+// token to its last: all of them, or a block of 64 where there are few heads. Columns are
+// independent, so nothing is merged.
 #include "regard/linear_attention.h"
 
 #include <algorithm>
 
-#include "base/shared_pool.h"
 #include "base/buffer.h"
 #include "base/check.h"
+#include "base/shared_pool.h"
 #include "linear/problem.h"
 
 namespace regard {
@@ -16,8 +16,8 @@ namespace {
 struct Forward {
   const LinearProblem& p;
   const LinearAttentionOutputs& to;
-  // [sequences][kv_heads][dim_step]: each task reads the sum that came in, so what goes out waits for
-  // all of them. Null: not wanted.
+  // [sequences][kv_heads][dim_step]: each task reads the sum that came in, so what goes out waits
+  // for all of them. Null: not wanted.
   float* key_sums;
   int64_t span;  // blocks of one task
 
@@ -179,8 +179,8 @@ void linear_attention(const LinearAttentionInputs& in, const LinearAttentionOutp
   NamedMemory state = memory_of<4>("state", out.state);
   NamedMemory key_sum = memory_of<3>("key_sum", out.key_sum);
   state.may_be = in.state.strides == out.state.strides && in.state.dtype == out.state.dtype;
-  key_sum.may_be = in.key_sum.strides == out.key_sum.strides &&
-                   in.key_sum.dtype == out.key_sum.dtype;
+  key_sum.may_be =
+      in.key_sum.strides == out.key_sum.strides && in.key_sum.dtype == out.key_sum.dtype;
   require_apart(kCall, memory_of_inputs(in), {memory_of<4>("out", out.out), state, key_sum});
 
   const SharedPool pool(options.threads);
@@ -190,9 +190,8 @@ void linear_attention(const LinearAttentionInputs& in, const LinearAttentionOutp
   const int64_t heads = sequences * p.kv_heads, threads = (*pool).threads();
   Forward forward{p, out, nullptr, threads == 1 || heads >= 4 * threads ? p.blocks : 1};
   const int64_t numbers = whole_vectors(forward.scratch_numbers());
-  const Buffer memory(
-      static_cast<std::size_t>(numbers * threads + sums) * sizeof(float),
-      "linear_attention's workspace");
+  const Buffer memory(static_cast<std::size_t>(numbers * threads + sums) * sizeof(float),
+                      "linear_attention's workspace");
   if (sums > 0) forward.key_sums = memory.as<float>() + numbers * threads;
   (*pool).parallel_for(heads * forward.parts(), [&](int64_t task, int slot) {
     forward.run(task, forward.scratch(memory.as<float>() + slot * numbers));

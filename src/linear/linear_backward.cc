@@ -1,12 +1,12 @@
 // linear_attention_backward(): a task owns up to 64 value columns of one head of one sequence. It
 // walks forward once, keeping the state before every 32 tokens, then backward, 32 tokens at a time:
-// what was kept gives the state before every 8, and that all of the 8. Gradients that sum over value columns are kept for each block of
-// columns and added in order at the end.
+// what was kept gives the state before every 8, and that all of the 8. Gradients that sum over
+// value columns are kept for each block of columns and added in order at the end.
 #include <algorithm>
 
-#include "base/shared_pool.h"
 #include "base/buffer.h"
 #include "base/check.h"
+#include "base/shared_pool.h"
 #include "linear/gradients.h"
 #include "linear/problem.h"
 #include "regard/linear_attention.h"
@@ -119,7 +119,8 @@ struct Backward {
   }
 
   // Where the partial sums of a token lie.
-  float* of_q(const LinearProblem::Sequence& seq, int64_t block, int64_t token, int64_t head) const {
+  float* of_q(const LinearProblem::Sequence& seq, int64_t block, int64_t token,
+              int64_t head) const {
     const int64_t row = block * p.batch * p.tokens + seq.slab * p.tokens + seq.first + token;
     return dq + (row * p.heads + head) * p.dim_step;
   }
@@ -205,8 +206,7 @@ struct Backward {
     const History history{s.w, s.u, s.e};
     for (int part = parts - 1; part >= 0; --part) {
       const int first = part * kHistoryTokens;
-      const Steps some =
-          tokens_of(steps, first, std::min(kHistoryTokens, steps.tokens - first));
+      const Steps some = tokens_of(steps, first, std::min(kHistoryTokens, steps.tokens - first));
       replay_steps(some, s.few + part * state_numbers(), history);
       reverse_steps(some, history, s.dout + first * kStateColumns, s.g,
                     {s.dq + first * p.dim_step, s.dk + first * p.dim_step,

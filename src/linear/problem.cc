@@ -49,8 +49,8 @@ std::vector<LinearProblem::Sequence> sequences_of(std::string_view call, const L
   const auto check = [&](std::string_view name, std::span<const int64_t> offsets, int64_t most) {
     for (std::size_t i = 0; i < offsets.size(); ++i) {
       const int64_t before = i == 0 ? 0 : offsets[i - 1];
-      require(offsets[i] >= before && offsets[i] <= most,
-              "{}: {}[{}] is {}, must be in {} .. {}", call, name, i, offsets[i], before, most);
+      require(offsets[i] >= before && offsets[i] <= most, "{}: {}[{}] is {}, must be in {} .. {}",
+              call, name, i, offsets[i], before, most);
     }
   };
   check("offsets", rows, p.tokens);
@@ -92,16 +92,19 @@ void require_apart(std::string_view call, const std::vector<NamedMemory>& inputs
               input.name);
     }
     for (std::size_t j = 0; j < i; ++j) {
-      require(!meet(outputs[i], outputs[j]), "{}: outputs {} and {} overlap", call,
-              outputs[i].name, outputs[j].name);
+      require(!meet(outputs[i], outputs[j]), "{}: outputs {} and {} overlap", call, outputs[i].name,
+              outputs[j].name);
     }
   }
 }
 
 std::vector<NamedMemory> memory_of_inputs(const LinearAttentionInputs& in) {
-  return {memory_of<4>("q", in.q),         memory_of<4>("k", in.k),
-          memory_of<4>("v", in.v),         memory_of<4>("decay", in.decay),
-          memory_of<3>("beta", in.beta),   memory_of<4>("state", in.state),
+  return {memory_of<4>("q", in.q),
+          memory_of<4>("k", in.k),
+          memory_of<4>("v", in.v),
+          memory_of<4>("decay", in.decay),
+          memory_of<3>("beta", in.beta),
+          memory_of<4>("state", in.state),
           memory_of<3>("key_sum", in.key_sum)};
 }
 
@@ -111,8 +114,8 @@ LinearProblem make_linear_problem(std::string_view call, const LinearAttentionIn
   LinearProblem p;
   p.in = in;
   p.options = options;
-  for (const auto& [name, shape] : {std::pair{"q", in.q.shape}, {"k", in.k.shape},
-                                    {"v", in.v.shape}}) {
+  for (const auto& [name, shape] :
+       {std::pair{"q", in.q.shape}, {"k", in.k.shape}, {"v", in.v.shape}}) {
     require(std::ranges::min(shape) >= 0, "{}: {} is {}; no size may be negative", call, name,
             words<4>(shape));
   }
@@ -141,8 +144,8 @@ LinearProblem make_linear_problem(std::string_view call, const LinearAttentionIn
           "{}: scale cancels when the output is normalised; give none", call);
   require(!options.scale || *options.scale - *options.scale == 0.0f,
           "{}: scale ({}) is not a finite number", call, options.scale.value_or(0));
-  require(options.threads >= 0 && options.threads <= 1024,
-          "{}: threads ({}) is not in 0 .. 1024", call, options.threads);
+  require(options.threads >= 0 && options.threads <= 1024, "{}: threads ({}) is not in 0 .. 1024",
+          call, options.threads);
   require(given(in.decay) == p.decays, "{}: {}", call,
           p.decays ? "a gated rule needs decay" : "decay is for gated rules");
   require(given(in.beta) == p.delta, "{}: {}", call,
@@ -155,8 +158,8 @@ LinearProblem make_linear_problem(std::string_view call, const LinearAttentionIn
   }
   if (p.delta) {
     const int64_t wide = in.beta.shape[2];
-    require(wide == 1 || wide == p.kv_heads, "{}: beta has {} heads, must have 1 or {}", call,
-            wide, p.kv_heads);
+    require(wide == 1 || wide == p.kv_heads, "{}: beta has {} heads, must have 1 or {}", call, wide,
+            p.kv_heads);
     require_array<3>(call, "beta", in.beta, {p.batch, p.tokens, wide});
   }
   p.sequences = sequences_of(call, p);
@@ -178,13 +181,13 @@ LinearProblem make_linear_problem(std::string_view call, const LinearAttentionIn
 }
 
 RowsIn rows_at(const InputView<4>& x, int64_t slab, int64_t row, int64_t head, int64_t column) {
-  const int64_t at = slab * x.strides[0] + row * x.strides[1] + head * x.strides[2] +
-                     column * x.strides[3];
+  const int64_t at =
+      slab * x.strides[0] + row * x.strides[1] + head * x.strides[2] + column * x.strides[3];
   return {move(x.data, x.dtype, at), x.dtype, x.strides[1], x.strides[3]};
 }
 RowsOut rows_at(const OutputView<4>& x, int64_t slab, int64_t row, int64_t head, int64_t column) {
-  const int64_t at = slab * x.strides[0] + row * x.strides[1] + head * x.strides[2] +
-                     column * x.strides[3];
+  const int64_t at =
+      slab * x.strides[0] + row * x.strides[1] + head * x.strides[2] + column * x.strides[3];
   return {move(x.data, x.dtype, at), x.dtype, x.strides[1], x.strides[3]};
 }
 RowsIn line_at(const InputView<3>& x, int64_t slab, int64_t row, int64_t head) {
@@ -196,8 +199,8 @@ RowsOut line_at(const OutputView<3>& x, int64_t slab, int64_t row) {
           x.strides[2]};
 }
 RowsOut matrix_at(const OutputView<4>& x, std::size_t sequence, int64_t head, int64_t column) {
-  const int64_t at = static_cast<int64_t>(sequence) * x.strides[0] + head * x.strides[1] +
-                     column * x.strides[3];
+  const int64_t at =
+      static_cast<int64_t>(sequence) * x.strides[0] + head * x.strides[1] + column * x.strides[3];
   return {move(x.data, x.dtype, at), x.dtype, x.strides[2], x.strides[3]};
 }
 RowsOut vector_at(const OutputView<3>& x, std::size_t sequence, int64_t head) {
@@ -259,8 +262,8 @@ void LinearProblem::stage_key_sum(const InputView<3>& sum, std::size_t sequence,
   std::fill_n(out, dim_step, 0.0f);
   if (sum.data == nullptr) return;
   const int64_t at = static_cast<int64_t>(sequence) * sum.strides[0] + head * sum.strides[1];
-  stage({move(sum.data, sum.dtype, at), sum.dtype, 0, sum.strides[2]}, 1, dim,
-        FeatureMap::identity, 1, out, dim_step);
+  stage({move(sum.data, sum.dtype, at), sum.dtype, 0, sum.strides[2]}, 1, dim, FeatureMap::identity,
+        1, out, dim_step);
 }
 
 void LinearProblem::add_keys(const Sequence& s, int64_t head, int64_t block, Steps steps, float* k,

@@ -43,9 +43,9 @@ void require_apart(std::string_view call, const std::vector<NamedMemory>& inputs
 
 struct LinearProblem {
   struct Sequence {
-    int64_t slab;              // which of the batch
-    int64_t first, rows;       // tokens of q
-    int64_t first_key, keys;   // tokens of k and v
+    int64_t slab;             // which of the batch
+    int64_t first, rows;      // tokens of q
+    int64_t first_key, keys;  // tokens of k and v
   };
 
   LinearAttentionInputs in;
@@ -80,8 +80,7 @@ struct LinearProblem {
   // A block of a state, zeros where there is none: [dim][64].
   void stage_state(const InputView<4>& state, std::size_t sequence, int64_t head, int64_t block,
                    float* out) const;
-  void stage_key_sum(const InputView<3>& sum, std::size_t sequence, int64_t head,
-                     float* out) const;
+  void stage_key_sum(const InputView<3>& sum, std::size_t sequence, int64_t head, float* out) const;
   // Without causal: adds all keys of the sequence to state and z. steps: of the scratch k and v;
   // the chains restart every kSumKeys, in part and z_part.
   void add_keys(const Sequence& s, int64_t head, int64_t block, Steps steps, float* k, float* v,

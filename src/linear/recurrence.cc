@@ -73,9 +73,8 @@ HWY_ATTR void take_columns(const Steps& steps, int first, int column, float* sta
   const float* const a = kDecays ? steps.a + first * steps.dim_step : nullptr;
   const float* const v = steps.v + first * kStateColumns + 16 * column;
   float* const at = state + 16 * column;
-  const auto q = [&](int head) HWY_ATTR {
-    return steps.q + (head * kStepTokens + first) * steps.dim_step;
-  };
+  const auto q = [&](int head)
+                     HWY_ATTR { return steps.q + (head * kStepTokens + first) * steps.dim_step; };
   const auto out = [&](int head) HWY_ATTR {
     return steps.out + (head * kStepTokens + first) * kStateColumns + 16 * column;
   };

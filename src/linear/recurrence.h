@@ -3,10 +3,10 @@
 //   S  the block's state, [dim][64]           a  exp of the decay
 //   w = a S    u = v or β (v - wᵀ k)    S = w + k uᵀ    o = Sᵀ q
 //
-// Columns are independent: they are the lanes. Order of operations (the bit contract, docs/bits.md):
-// w is one product; wᵀ k and Sᵀ q are one chain of fused multiply-adds each, over dim 0, 1, 2, ...;
-// a state number takes one fused multiply-add a token. How many tokens go through the state together
-// changes none of it.
+// Columns are independent: they are the lanes. Order of operations (the bit contract,
+// docs/bits.md): w is one product; wᵀ k and Sᵀ q are one chain of fused multiply-adds each, over
+// dim 0, 1, 2, ...; a state number takes one fused multiply-add a token. How many tokens go through
+// the state together changes none of it.
 #pragma once
 
 #include <cstdint>

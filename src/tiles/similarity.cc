@@ -133,8 +133,7 @@ HWY_ATTR void map_cosine_panels(const void* const* panels, const F32x16* scales,
     most[p] = sum[p] = zero();
     scale[p] = scales[p];
   }
-  const auto key = [&](int p, int64_t d)
-                       HWY_ATTR { return mul(load(from[p] + d * 16), scale[p]); };
+  const auto key = [&](int p, int64_t d) HWY_ATTR { return mul(load(from[p] + d * 16), scale[p]); };
   for (int64_t d = 0; d < dim; ++d) {
 #pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p) most[p] = max(abs(key(p, d)), most[p]);

@@ -59,9 +59,9 @@ void pack_weight(const float* w, int64_t input_step, int64_t output_step, int64_
 void map_queries(const SimilarityMap& map, const float* const* rows, int64_t step, int count,
                  const float* const* w_of_row, float* out, const float** mapped) noexcept;
 
-// The tile with its keys mapped (f32, whatever they were, i8 times its scales), its values as they are; the tile itself
-// where the map leaves keys alone. Goes before stage_tile. panels: [8][mapped_dim][16], no memory
-// of the tile's.
+// The tile with its keys mapped (f32, whatever they were, i8 times its scales), its values as they
+// are; the tile itself where the map leaves keys alone. Goes before stage_tile. panels:
+// [8][mapped_dim][16], no memory of the tile's.
 KeyTile map_tile(const SimilarityMap& map, const KeyTile& tile, float* panels) noexcept;
 
 // stage_rows of keys that lie in f32 panels [8][dim][16]: the backward pass must use the very

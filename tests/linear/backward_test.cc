@@ -120,8 +120,8 @@ TEST(LinearBackward, AgreesWithCentralDifferencesAndItsBitsWithEveryTargetAndThr
 
 TEST(LinearBackward, KeysAndRowsMayDifferInNumberWithoutCausal) {
   for (const Size& s : {Size{1, 40, 2, 1, 4, 3, 7}, Size{1, 2, 1, 1, 3, 66, 50}}) {
-    const Problem p = make_problem(
-        s, {.features = FeatureMap::elu, .normalise = true, .causal = false});
+    const Problem p =
+        make_problem(s, {.features = FeatureMap::elu, .normalise = true, .causal = false});
     const Upstream up = make_upstream(p);
     const Arrays<float> is = gradients_of(p, up);
     expect_slopes(p, up, "dq", is.q, &Arrays<double>::q);
@@ -132,7 +132,8 @@ TEST(LinearBackward, KeysAndRowsMayDifferInNumberWithoutCausal) {
   }
 }
 
-// A ragged batch's gradients are those of its sequences, and one that is empty passes its state's on.
+// A ragged batch's gradients are those of its sequences, and one that is empty passes its state's
+// on.
 TEST(LinearBackward, RaggedSequencesAreTheirOwn) {
   for (const UpdateRule rule : {UpdateRule::gated, UpdateRule::gated_delta}) {
     Problem p = make_problem({1, 50, 2, 1, 6, 7}, {.rule = rule});

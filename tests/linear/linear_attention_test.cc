@@ -1,4 +1,5 @@
-// linear_attention() against its recurrence in f64 and its quadratic form, and the bits it promises.
+// linear_attention() against its recurrence in f64 and its quadratic form, and the bits it
+// promises.
 #include "regard/linear_attention.h"
 
 #include <gtest/gtest.h>
@@ -52,8 +53,8 @@ double error_of(const Numbers& is, const Wide& expected, int64_t width) {
   return worst;
 }
 
-const std::vector<Size> kSizes = {{1, 1, 1, 1, 1, 1},    {2, 3, 2, 2, 5, 17},
-                                  {1, 35, 4, 2, 16, 64}, {2, 33, 3, 1, 33, 16},
+const std::vector<Size> kSizes = {{1, 1, 1, 1, 1, 1},     {2, 3, 2, 2, 5, 17},
+                                  {1, 35, 4, 2, 16, 64},  {2, 33, 3, 1, 33, 16},
                                   {1, 70, 1, 1, 15, 100}, {1, 6, 6, 2, 24, 130}};
 
 TEST(LinearAttention, AgreesWithTheRecurrenceAndItsBitsWithEveryTargetAndThread) {
@@ -155,8 +156,8 @@ TEST(LinearAttention, ABatchIsItsSequencesAndARaggedOneToo) {
       const auto third = static_cast<int64_t>(x.size()) / 3;
       x.assign(x.begin() + third, x.begin() + 2 * third);
     };
-    for (Numbers* x : {&one.x.q, &one.x.k, &one.x.v, &one.x.decay, &one.x.beta, &one.x.state,
-                       &one.x.key_sum}) {
+    for (Numbers* x :
+         {&one.x.q, &one.x.k, &one.x.v, &one.x.decay, &one.x.beta, &one.x.state, &one.x.key_sum}) {
       second(*x);
     }
     for (Numbers* x : {&r.out, &r.state, &r.key_sum}) second(*x);
@@ -325,10 +326,8 @@ TEST(LinearAttention, AnySizeMayBeZero) {
       const Problem p = make_problem(s, {.rule = rule}, 1, true);
       const Results<float> r = run(p);
       for (float x : r.out) EXPECT_EQ(x, 0);
-      EXPECT_EQ(first_difference(r.state, p.x.state), s.tokens > 0 && s.dim > 0 && s.dim_v > 0 &&
-                                                              s.kv_heads > 0 && s.batch > 0
-                                                          ? 0
-                                                          : -1);
+      EXPECT_EQ(first_difference(r.state, p.x.state),
+                s.tokens > 0 && s.dim > 0 && s.dim_v > 0 && s.kv_heads > 0 && s.batch > 0 ? 0 : -1);
     }
   }
   const Problem p = make_problem({1, 4, 1, 1, 3, 2, 0}, {.normalise = true, .causal = false});
@@ -336,27 +335,27 @@ TEST(LinearAttention, AnySizeMayBeZero) {
 }
 
 TEST(LinearAttention, RefusesInOneLine) {
-  const auto refused = [](const std::string& words, LinearAttentionOptions options,
-                          const std::function<void(LinearAttentionInputs&,
-                                                   LinearAttentionOutputs&)>& spoil) {
-    const Problem p = make_problem({1, 3, 4, 2, 5, 6}, options);
-    Numbers out(3 * 4 * 6, 9), state(2 * 5 * 6);
-    LinearAttentionInputs in = p.inputs();
-    LinearAttentionOutputs to;
-    to.out = {out.data(), {1, 3, 4, 6}};
-    to.state = {state.data(), {1, 2, 5, 6}};
-    spoil(in, to);
-    try {
-      linear_attention(in, to, options);
-      ADD_FAILURE() << "taken: " << words;
-    } catch (const Error& error) {
-      const std::string text = error.what();
-      EXPECT_NE(text.find(words), std::string::npos) << text;
-      EXPECT_EQ(text.find("linear_attention: "), 0u) << text;
-      EXPECT_EQ(text.find('\n'), std::string::npos);
-    }
-    EXPECT_EQ(out[0], 9);
-  };
+  const auto refused =
+      [](const std::string& words, LinearAttentionOptions options,
+         const std::function<void(LinearAttentionInputs&, LinearAttentionOutputs&)>& spoil) {
+        const Problem p = make_problem({1, 3, 4, 2, 5, 6}, options);
+        Numbers out(3 * 4 * 6, 9), state(2 * 5 * 6);
+        LinearAttentionInputs in = p.inputs();
+        LinearAttentionOutputs to;
+        to.out = {out.data(), {1, 3, 4, 6}};
+        to.state = {state.data(), {1, 2, 5, 6}};
+        spoil(in, to);
+        try {
+          linear_attention(in, to, options);
+          ADD_FAILURE() << "taken: " << words;
+        } catch (const Error& error) {
+          const std::string text = error.what();
+          EXPECT_NE(text.find(words), std::string::npos) << text;
+          EXPECT_EQ(text.find("linear_attention: "), 0u) << text;
+          EXPECT_EQ(text.find('\n'), std::string::npos);
+        }
+        EXPECT_EQ(out[0], 9);
+      };
   using In = LinearAttentionInputs&;
   using Out = LinearAttentionOutputs&;
   const LinearAttentionOptions linear, gated{.rule = UpdateRule::gated},
@@ -377,8 +376,10 @@ TEST(LinearAttention, RefusesInOneLine) {
   refused("a delta rule needs beta", delta, [](In in, Out) { in.beta = {}; });
   refused("beta has 3 heads, must have 1 or 2", delta, [](In in, Out) { in.beta.shape[2] = 3; });
   refused("state is 2 x 2 x 5 x 6", linear, [](In in, Out) { in.state.shape[0] = 2; });
-  refused("key_sum is for normalise", linear, [](In in, Out) { in.key_sum = in.beta = {};
-                                                               in.key_sum.shape = {1, 2, 5}; });
+  refused("key_sum is for normalise", linear, [](In in, Out) {
+    in.key_sum = in.beta = {};
+    in.key_sum.shape = {1, 2, 5};
+  });
   refused("normalise is not for delta rules", {.rule = UpdateRule::delta, .normalise = true},
           [](In, Out) {});
   refused("scale cancels", {.normalise = true, .scale = 2.0f}, [](In, Out) {});
@@ -386,9 +387,8 @@ TEST(LinearAttention, RefusesInOneLine) {
   refused("causal = false is for the linear rule", {.rule = UpdateRule::gated, .causal = false},
           [](In, Out) {});
   refused("threads (-1)", {.threads = -1}, [](In, Out) {});
-  refused("output out overlaps v", linear, [](In in, Out to) {
-    to.out.data = const_cast<void*>(in.v.data);
-  });
+  refused("output out overlaps v", linear,
+          [](In in, Out to) { to.out.data = const_cast<void*>(in.v.data); });
   refused("output state overlaps state", linear, [](In in, Out to) {
     to.state.data = static_cast<float*>(const_cast<void*>(in.state.data)) + 1;
   });

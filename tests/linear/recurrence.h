@@ -159,9 +159,7 @@ inline Results<double> recurrence(const Problem& p, const Arrays<double>& x) {
           for (int64_t m = 0; m < s.dim_v; ++m) {
             double o = 0;
             for (int64_t d = 0; d < s.dim; ++d) o += q[n(d)] * S[d * s.dim_v + m];
-            r.out[n(row * s.dim_v + m)] = !p.options.normalise ? scale * o
-                                          : sum == 0           ? 0
-                                                               : o / sum;
+            r.out[n(row * s.dim_v + m)] = !p.options.normalise ? scale * o : sum == 0 ? 0 : o / sum;
           }
         }
       };

@@ -316,7 +316,8 @@ TEST(Similarity, QuantisedKeysAreMappedWithTheirScales) {
         Problem p({kind, 19, 19, 1, keys});
         std::vector<int8_t> whole(static_cast<std::size_t>(kTileKeys * 19));
         Numbers scales(kTileKeys), is(static_cast<std::size_t>(kTileKeys * 21)), expected = is;
-        for (std::size_t i = 0; i < whole.size(); ++i) whole[i] = static_cast<int8_t>(i * 37 % 255 - 127);
+        for (std::size_t i = 0; i < whole.size(); ++i)
+          whole[i] = static_cast<int8_t>(i * 37 % 255 - 127);
         for (std::size_t j = 0; j < scales.size(); ++j) {
           scales[j] = 0.01f + 0.001f * static_cast<float>(j);
         }
@@ -343,8 +344,8 @@ TEST(Similarity, QuantisedKeysAreMappedWithTheirScales) {
         const auto dim = static_cast<int>(p.map().mapped_dim());
         for (int j = 0; j < keys; ++j) {
           for (int d = 0; d < dim; ++d) {
-            const auto at = static_cast<std::size_t>((j / kPanelKeys * dim + d) * kPanelKeys +
-                                                     j % kPanelKeys);
+            const auto at =
+                static_cast<std::size_t>((j / kPanelKeys * dim + d) * kPanelKeys + j % kPanelKeys);
             ASSERT_TRUE(same_bits(is[at], expected[at])) << j << " " << d;
           }
         }
