@@ -1,6 +1,6 @@
-// Decodes two sequences over a paged cache with a sliding window, as a serving engine does it: pages
-// from a free list, keys rotated on their way into the cache, one plan for every step.
-// Random numbers stand for a model's projections.
+// Decodes two sequences over a paged cache with a sliding window, as a serving engine does it:
+// pages from a free list, keys rotated on their way into the cache, one plan for every step. Random
+// numbers stand for a model's projections.
 #include <cstdio>
 #include <random>
 #include <vector>
@@ -17,8 +17,14 @@ int main() try {
   const int64_t prompts[] = {150, 40};  // tokens
   constexpr int64_t sequences = 2, steps = 20;
 
-  KvCache cache({.layers = layers, .pages = 16, .page_keys = page_keys, .kv_heads = kv_heads,
-                 .dim = dim, .dim_v = dim, .k_dtype = DType::i8, .v_dtype = DType::f16});
+  KvCache cache({.layers = layers,
+                 .pages = 16,
+                 .page_keys = page_keys,
+                 .kv_heads = kv_heads,
+                 .dim = dim,
+                 .dim_v = dim,
+                 .k_dtype = DType::i8,
+                 .v_dtype = DType::f16});
   RopeTable angles(dim, 10000);
   angles.reserve(1024);
   std::vector<int32_t> free_pages, block_tables[sequences];
@@ -40,7 +46,8 @@ int main() try {
         free_pages.pop_back();
       }
       const auto first_row = static_cast<int64_t>(positions.size());
-      segments.push_back({.first_row = first_row, .rows = rows, .keys = keys, .block_table = pages});
+      segments.push_back(
+          {.first_row = first_row, .rows = rows, .keys = keys, .block_table = pages});
       for (int64_t i = keys - rows; i < keys; ++i) positions.push_back(static_cast<int32_t>(i));
     }
     const auto rows = static_cast<int64_t>(positions.size());

@@ -282,8 +282,8 @@ int bench_attention(const Arguments& arguments) {
                     "may be given again; without: the nine shapes that other "
                     "libraries are timed on",
                     "B,Hq,Hk,Sq,Sk,D,causal");
-  line.choice("--dtype", dtype_name, {"f32", "f16", "bf16", "i8"}, "what keys and values are kept as",
-              "f32|f16|bf16|i8 [f32]");
+  line.choice("--dtype", dtype_name, {"f32", "f16", "bf16", "i8"},
+              "what keys and values are kept as", "f32|f16|bf16|i8 [f32]");
   line.real("--seconds", seconds, 0, 3600, "to time each shape for, at least", "X [0.5]");
   line.whole("-t,--threads", threads, 0, 1024, "threads; 0 = all cores", "N [0]");
   line.flag("--json", json, "print one JSON list");

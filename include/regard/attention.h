@@ -1,6 +1,6 @@
-// The attention operator: out = Σ_j weight(normalise(score(scale · u(q, k)) where mask)) v, for each
-// head. No score is ever stored. Attention Is All You Need (Vaswani et al. 2017), eq. 1; the online
-// softmax is Milakov and Gimelshein 2018, its tiling FlashAttention (Dao et al. 2022).
+// The attention operator: out = Σ_j weight(normalise(score(scale · u(q, k)) where mask)) v, for
+// each head. No score is ever stored. Attention Is All You Need (Vaswani et al. 2017), eq. 1; the
+// online softmax is Milakov and Gimelshein 2018, its tiling FlashAttention (Dao et al. 2022).
 //
 //   q     [tokens, heads, dim]        k  [keys, kv_heads, dim]
 //   out   [tokens, heads, dim_v]      v  [keys, kv_heads, dim_v]
@@ -34,7 +34,7 @@ void attention(InputView<3> q, InputView<3> k, InputView<3> v, OutputView<3> out
 
 // One sequence of a batch.
 struct Segment {
-  int64_t first_row = 0;                      // in q and out
+  int64_t first_row = 0;  // in q and out
   int64_t rows = 0;
   int64_t keys = 0;                           // of this sequence
   std::span<const int32_t> block_table = {};  // its pages, where keys lie in pages
@@ -50,8 +50,8 @@ struct Segment {
 struct AttentionExtras {
   View<float, 3> lse = {};      // [batch, tokens, heads]; softmax only
   View<float, 3> entropy = {};  // [batch, tokens, heads], nats, of the normalised weights
-  // Σ over the rows of a segment of the normalised weights, [segments, heads, keys]: a by-product of
-  // streaming, nothing of size tokens x keys is kept.
+  // Σ over the rows of a segment of the normalised weights, [segments, heads, keys]: a by-product
+  // of streaming, nothing of size tokens x keys is kept.
   View<float, 3> key_sums = {};
   // The largest weights of each row in descending order, the lower key first among equals; where a
   // row has fewer keys, weight 0 and key -1. [batch, tokens, heads, k]
@@ -84,20 +84,20 @@ std::string explain(InputView<3> q, InputView<3> k, InputView<3> v,
 // overwritten. The array is one of score, mask, weight, normaliser or similarity.
 struct ArrayGradient {
   Array array;
-  void* data = nullptr;  // f32
+  void* data = nullptr;               // f32
   std::vector<int64_t> strides = {};  // elements; default row-major
 };
 
 // Gradients of a loss with respect to q, k and v, given dout = dloss/dout and what attention()
 // returned with the same options: out (kept in f32 for gradients as exact as f32's, whatever q is
 // stored as) and, where the normaliser is softmax, lse (without data it is computed again). dq, dk
-// and dv have the shapes of q, k and v and are overwritten; rows and keys that lie in no segment get
-// zeros. Segments share neither rows nor keys, and their keys lie in arrays, not in pages. Sums are
-// f32 whatever is stored, or f64 for f64. Each number receives its terms in one fixed order, so that
-// threads change no bit. FlashAttention-2 (Dao 2023), algorithm 2: nothing of size tokens x keys is
-// kept; besides a few numbers a row there is a tile's memory for each thread, and dq in f32 where it
-// is stored otherwise. A row that may use no key passes no gradient. arrays: the captured arrays
-// whose gradients are wanted.
+// and dv have the shapes of q, k and v and are overwritten; rows and keys that lie in no segment
+// get zeros. Segments share neither rows nor keys, and their keys lie in arrays, not in pages. Sums
+// are f32 whatever is stored, or f64 for f64. Each number receives its terms in one fixed order, so
+// that threads change no bit. FlashAttention-2 (Dao 2023), algorithm 2: nothing of size tokens x
+// keys is kept; besides a few numbers a row there is a tile's memory for each thread, and dq in f32
+// where it is stored otherwise. A row that may use no key passes no gradient. arrays: the captured
+// arrays whose gradients are wanted.
 void attention_backward(InputView<3> q, InputView<3> k, InputView<3> v, InputView<3> out,
                         View<const float, 2> lse, InputView<3> dout, OutputView<3> dq,
                         OutputView<3> dk, OutputView<3> dv, const AttentionOptions& options = {},
@@ -114,9 +114,9 @@ void attention_backward(InputView<3> q, InputView<3> k, InputView<3> v, InputVie
 
 // ---- parts of attention put together ----
 
-// Attention over the keys of a and of b, from attention over each: out_a, out_b, out [tokens, heads,
-// dim_v]; lse [tokens, heads]. A part that saw no key (lse -inf) changes nothing. Shared prefixes
-// (cascade), split keys and ring attention rest on it. out may be out_a, and lse lse_a.
+// Attention over the keys of a and of b, from attention over each: out_a, out_b, out [tokens,
+// heads, dim_v]; lse [tokens, heads]. A part that saw no key (lse -inf) changes nothing. Shared
+// prefixes (cascade), split keys and ring attention rest on it. out may be out_a, and lse lse_a.
 // Source: Milakov and Gimelshein 2018, section 3.1.
 void merge(View<const float, 3> out_a, View<const float, 2> lse_a, View<const float, 3> out_b,
            View<const float, 2> lse_b, View<float, 3> out, View<float, 2> lse);

@@ -1,5 +1,6 @@
-// f16 (IEEE 754 binary16) and bf16 (the upper half of an f32) as storage: conversions to and from f32, one rounding to nearest even.
-// These are the portable forms; kernels convert whole vectors and agree with them bit for bit.
+// f16 (IEEE 754 binary16) and bf16 (the upper half of an f32) as storage: conversions to and from
+// f32, one rounding to nearest even. These are the portable forms; kernels convert whole vectors
+// and agree with them bit for bit.
 #pragma once
 
 #include <bit>

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "attention/ranges.h"
-#include "plan/rules.h"
 #include "base/check.h"
 #include "base/threads.h"
+#include "plan/rules.h"
 #include "regard/attention.h"
 #include "tiles/fold.h"
 
@@ -61,9 +61,9 @@ void merge(View<const float, 3> out_a, View<const float, 2> lse_a, View<const fl
   const auto apart = [&](Range range) {
     return !overlap(written, range) && !overlap(lse_written, range);
   };
-  require((same_view(out, out_a) && !overlap(lse_written, range_of(out_a))) ||
-              apart(range_of(out_a)),
-          "merge: an output overlaps out_a and is not out_a itself");
+  require(
+      (same_view(out, out_a) && !overlap(lse_written, range_of(out_a))) || apart(range_of(out_a)),
+      "merge: an output overlaps out_a and is not out_a itself");
   require((same_view(lse, lse_a) && !overlap(written, range_of(lse_a))) || apart(range_of(lse_a)),
           "merge: an output overlaps lse_a and is not lse_a itself");
   require(apart(range_of(out_b)) && apart(range_of(lse_b)), "merge: an output overlaps part b");

@@ -2,9 +2,9 @@
 
 #include <tuple>
 
-#include "cache/kv_pages.h"
-#include "base/shared_pool.h"
 #include "base/check.h"
+#include "base/shared_pool.h"
+#include "cache/kv_pages.h"
 
 namespace regard {
 

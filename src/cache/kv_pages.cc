@@ -137,10 +137,9 @@ void KvPages::write_values(int64_t layer, const Job& job, int64_t head, const fl
   const int64_t panel = job.in_page / kPanelKeys, lane = job.in_page % kPanelKeys;
   const int64_t value_bytes = row_bytes(shape_.v_dtype, padded_dim_v_);
   const auto values = const_cast<std::byte*>(value_row(layer, job.page, head, job.in_page));
-  float* const scales =
-      shape_.v_dtype == DType::i8
-          ? const_cast<float*>(value_scales(layer, job.page, head, panel)) + lane
-          : nullptr;
+  float* const scales = shape_.v_dtype == DType::i8
+                            ? const_cast<float*>(value_scales(layer, job.page, head, panel)) + lane
+                            : nullptr;
   uint8_t& special = special_[static_cast<std::size_t>(panel_index(layer, job.page, head, panel))];
   if (lane == 0) {
     special = 0;
@@ -187,10 +186,10 @@ void KvPages::write(int64_t layer, const Job& job, View<const float, 3> k, View<
 // Cuts a segment's new keys into panels.
 void KvPages::add_jobs(const Segment& segment, int64_t rows_of_k) {
   const int64_t first_key = segment.keys - segment.rows, end = segment.keys;
-  require(segment.rows >= 0 && segment.first_row >= 0 &&
-              segment.rows <= rows_of_k - segment.first_row,
-          "kv cache: a segment has rows {} .. {}, there are {}", segment.first_row,
-          segment.first_row + segment.rows - 1, rows_of_k);
+  require(
+      segment.rows >= 0 && segment.first_row >= 0 && segment.rows <= rows_of_k - segment.first_row,
+      "kv cache: a segment has rows {} .. {}, there are {}", segment.first_row,
+      segment.first_row + segment.rows - 1, rows_of_k);
   const auto pages = static_cast<int64_t>(segment.block_table.size());
   require(first_key >= 0 && end <= pages * shape_.page_keys,
           "kv cache: keys {} .. {} do not fit {} pages of {}", first_key, end - 1, pages,
@@ -240,7 +239,8 @@ void KvPages::append(int64_t layer, std::span<const Segment> segments, View<cons
   for (const Segment& segment : segments) add_jobs(segment, tokens);
   std::sort(written_.begin(), written_.end());
   const auto twice = std::adjacent_find(written_.begin(), written_.end());
-  require(twice == written_.end(), "kv cache: page {} would be written for two places of a sequence",
+  require(twice == written_.end(),
+          "kv cache: page {} would be written for two places of a sequence",
           twice == written_.end() ? 0 : *twice);
   if (rotation.table != nullptr) check_rotation(rotation, tokens);
 

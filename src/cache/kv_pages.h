@@ -36,7 +36,8 @@ class KvPages {
   bool special(int64_t layer, int64_t page, int64_t head, int64_t panel) const noexcept;
 
   // Number d of one key or value, as stored (times its scale).
-  float key_number(int64_t layer, int64_t page, int64_t head, int64_t key, int64_t d) const noexcept;
+  float key_number(int64_t layer, int64_t page, int64_t head, int64_t key,
+                   int64_t d) const noexcept;
   float value_number(int64_t layer, int64_t page, int64_t head, int64_t key,
                      int64_t d) const noexcept;
 

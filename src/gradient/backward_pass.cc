@@ -114,9 +114,8 @@ BackwardPass::BackwardPass(const BackwardArrays& arrays, std::span<const Segment
   const int64_t kept_keys = round_up(most_keys_, kTileKeys) + kTileKeys;
   threshold_rows_ = std::clamp<int64_t>(kKeptScores / kept_keys / 12 * 12, 12, kGradientRows);
 
-  float* size = nullptr;
-  carve(size);
-  const int64_t of_thread = round_up(size - static_cast<float*>(nullptr), 16);
+  int64_t of_thread = 0;
+  carve(nullptr, of_thread);
   const int64_t numbers = round_up(heads_ * rows_, 16);
   const auto bytes = static_cast<std::size_t>(threads * of_thread + 5 * numbers) * sizeof(float);
   memory_ = Arena::global().take(bytes);  // kept between calls: fresh pages cost a twentieth
@@ -128,8 +127,8 @@ BackwardPass::BackwardPass(const BackwardArrays& arrays, std::span<const Segment
   pick_ = reinterpret_cast<int32_t*>(at);
   at += numbers;
   for (int slot = 0; slot < threads; ++slot) {
-    float* mine = at + slot * of_thread;
-    scratch_.push_back(carve(mine));
+    int64_t taken = 0;
+    scratch_.push_back(carve(at + slot * of_thread, taken));
   }
   std::size_t wide_bytes = 0;
   if (widen_dq_) {
@@ -146,10 +145,10 @@ BackwardPass::BackwardPass(const BackwardArrays& arrays, std::span<const Segment
   }
 }
 
-BackwardPass::Scratch BackwardPass::carve(float*& at) const {
-  const auto take = [&at](int64_t numbers) {
-    float* const here = at;
-    at += round_up(numbers, 16);
+BackwardPass::Scratch BackwardPass::carve(float* memory, int64_t& taken) const {
+  const auto take = [&](int64_t numbers) {
+    float* const here = memory == nullptr ? nullptr : memory + taken;
+    taken += round_up(numbers, 16);
     return here;
   };
   const auto take_if = [&](bool wanted, int64_t numbers) { return take(wanted ? numbers : 0); };

@@ -81,7 +81,7 @@ class BackwardPass {
                   int count) const;
   RowNumbers numbers_of(const Block& block) const;
   bool block_is_seen(const Block& block) const { return block.first_key < block.end_key; }
-  Scratch carve(float*& at) const;
+  Scratch carve(float* memory, int64_t& taken) const;  // memory null: only counts
 
   // ---- tiles: backward_tiles.cc ----
   Tile stage_tile(const Segment& segment, int64_t kv_head, int64_t first_key, int place,

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cache/kv_pages.h"
 #include "base/check.h"
+#include "cache/kv_pages.h"
 #include "nn/step.h"
 #include "tensor/pool.h"
 

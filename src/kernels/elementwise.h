@@ -1,10 +1,10 @@
-// Row and element kernels: norms, rotations (regard/rope.h), activations, softmax, and the functions
-// they need.
-// Every one gives the same bits on every target; the error of each function is stated and tested.
-// Unless a line says otherwise views are [rows, width] with unit stride in the last axis, rows may
-// lie anywhere, and out may be x itself. A row's result does not depend on the other rows; sums
-// over a row run in 16 lanes (index mod 16, ascending) that are then added in halves. The calls
-// allocate nothing and run on the calling thread. They throw Error when shapes disagree.
+// Row and element kernels: norms, rotations (regard/rope.h), activations, softmax, and the
+// functions they need. Every one gives the same bits on every target; the error of each function is
+// stated and tested. Unless a line says otherwise views are [rows, width] with unit stride in the
+// last axis, rows may lie anywhere, and out may be x itself. A row's result does not depend on the
+// other rows; sums over a row run in 16 lanes (index mod 16, ascending) that are then added in
+// halves. The calls allocate nothing and run on the calling thread. They throw Error when shapes
+// disagree.
 #pragma once
 
 #include <cstdint>

@@ -14,10 +14,13 @@
 #define REGARD_SIMD_HIGHWAY_H_
 
 #define HWY_COMPILE_ALL_ATTAINABLE
-#define HWY_BROKEN_EMU128 1  // the one-lane target is HWY_SCALAR with every compiler
-#define HWY_DISABLED_TARGETS                                                              \
-  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | \
-   HWY_WASM | HWY_WASM_EMU256 | HWY_RVV | HWY_PPC8)
+#define HWY_BROKEN_EMU128 1      // the one-lane target is HWY_SCALAR with every compiler
+#ifndef REGARD_LEFT_OUT_TARGETS  // besides: what need not be compiled for a fuzzer
+#define REGARD_LEFT_OUT_TARGETS 0
+#endif
+#define HWY_DISABLED_TARGETS                                                           \
+  (REGARD_LEFT_OUT_TARGETS | HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | \
+   HWY_SVE_256 | HWY_SVE2_128 | HWY_WASM | HWY_WASM_EMU256 | HWY_RVV | HWY_PPC8)
 
 #include <hwy/detect_targets.h>
 

@@ -19,7 +19,8 @@ REGARD_INLINE void rotate(F32x16& a, F32x16& b, const F32x16& cosine, const F32x
   a = turned;
 }
 
-static HWY_MAYBE_UNUSED HWY_ATTR void rotate_halves(float* x, const float* cosine, const float* sine, int64_t half) {
+static HWY_MAYBE_UNUSED HWY_ATTR void rotate_halves(float* x, const float* cosine,
+                                                    const float* sine, int64_t half) {
   int64_t i = 0;
   for (; i + 16 <= half; i += 16) {
     F32x16 a = load(x + i);
@@ -37,7 +38,8 @@ static HWY_MAYBE_UNUSED HWY_ATTR void rotate_halves(float* x, const float* cosin
   store_first(b, x + half + i, left);
 }
 
-static HWY_MAYBE_UNUSED HWY_ATTR void rotate_pairs(float* x, const float* cosine, const float* sine, int64_t half) {
+static HWY_MAYBE_UNUSED HWY_ATTR void rotate_pairs(float* x, const float* cosine, const float* sine,
+                                                   int64_t half) {
   alignas(64) float first[16] = {};
   alignas(64) float second[16] = {};
   for (int64_t i = 0; i < half; i += 16) {

@@ -16,8 +16,8 @@
 
 #include "base/arena.h"
 #include "base/check.h"
-#include "regard/half.h"
 #include "regard/dtype.h"
+#include "regard/half.h"
 #include "regard/view.h"
 
 namespace regard {

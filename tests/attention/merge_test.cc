@@ -60,8 +60,9 @@ double difference(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 TEST(Merge, S0_7_AnySplitOfKeysInAnyOrderIsOnePass) {
-  for (const Size& size : {Size{.rows = 3, .keys = 700, .heads = 4, .kv_heads = 2, .dim = 32, .dim_v = 24},
-                           Size{.rows = 20, .keys = 90, .heads = 1, .kv_heads = 1, .dim = 8, .dim_v = 17}}) {
+  for (const Size& size :
+       {Size{.rows = 3, .keys = 700, .heads = 4, .kv_heads = 2, .dim = 32, .dim_v = 24},
+        Size{.rows = 20, .keys = 90, .heads = 1, .kv_heads = 1, .dim = 8, .dim_v = 17}}) {
     const Problem p(size);
     const Part whole = part_of(p, 0, size.keys);
     for (uint64_t seed = 1; seed <= 20; ++seed) {
@@ -135,7 +136,8 @@ TEST(Merge, KeepsANanVisibleInItsRowAlone) {
       for (int64_t row = 0; row < 19; ++row) {
         const std::vector<float> got(a.out.begin() + row * 20, a.out.begin() + (row + 1) * 20);
         if (row != 7) {
-          EXPECT_TRUE(same_bits(got, {clean.out.begin() + row * 20, clean.out.begin() + (row + 1) * 20}));
+          EXPECT_TRUE(
+              same_bits(got, {clean.out.begin() + row * 20, clean.out.begin() + (row + 1) * 20}));
         } else {
           EXPECT_TRUE(std::isnan(got[3]));
           EXPECT_EQ(std::isnan(a.lse[7]), in_lse);

@@ -51,8 +51,14 @@ struct Batch {
   int64_t rows = 0, keys = 0;
 
   Batch()
-      : cache({.layers = 2, .pages = 40, .page_keys = page, .kv_heads = kv_heads, .dim = dim,
-               .dim_v = dim_v, .k_dtype = DType::f32, .v_dtype = DType::f32}) {
+      : cache({.layers = 2,
+               .pages = 40,
+               .page_keys = page,
+               .kv_heads = kv_heads,
+               .dim = dim,
+               .dim_v = dim_v,
+               .k_dtype = DType::f32,
+               .v_dtype = DType::f32}) {
     int32_t next = 0;
     for (const auto& [r, n] : {std::pair{1, 530}, {20, 20}, {0, 7}, {3, 0}, {40, 300}}) {
       problems.emplace_back(Size{r, n, heads, kv_heads, dim, dim_v, true}, 20 + problems.size());

@@ -83,8 +83,9 @@ TEST(Expr, IsWrittenAsAFunction) {
               return b == 0 || !(h < 2) || i == j || true;
             })),
             "True");
-  EXPECT_EQ(to_string(mask([](Index b, Index h, Index i, Index j) { return b + h < i || !(i < j); })),
-            "(batch + head < i) | ~(i < j)");
+  EXPECT_EQ(
+      to_string(mask([](Index b, Index h, Index i, Index j) { return b + h < i || !(i < j); })),
+      "(batch + head < i) | ~(i < j)");
   EXPECT_EQ(to_string(score([](Value s, Index i, Index j) { return s - abs(i - j); })),
             "s - abs(i - j)");
   EXPECT_EQ(to_string(score([](Value s, Index b, Index h, Index i, Index j) {
