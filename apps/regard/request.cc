@@ -97,8 +97,8 @@ std::vector<std::vector<TokenId>> token_ids(const Model& model, const Request& r
 }
 
 void add_kv_flag(CommandLine& line, std::string& kv) {
-  line.choice("--kv", kv, {"f32", "f16", "bf16"}, "what keys and values are kept as",
-              "f32|f16|bf16 [f16]");
+  line.choice("--kv", kv, {"f32", "f16", "bf16", "i8"}, "what keys and values are kept as",
+              "f32|f16|bf16|i8 [f16]");
 }
 
 void add_run_flags(CommandLine& line, RunFlags& flags) {
@@ -116,6 +116,7 @@ void add_run_flags(CommandLine& line, RunFlags& flags) {
 
 DType kv_dtype(const std::string& name) {
   if (name == "f32") return DType::f32;
+  if (name == "i8") return DType::i8;
   return name == "bf16" ? DType::bf16 : DType::f16;
 }
 

@@ -47,7 +47,7 @@ using LogitsSink =
 struct RunOptions {
   int64_t chunk = 512;     // most prompt tokens in one step; 0 = whole prompts at once
   int64_t page = 64;       // keys in a cache page: 16, 32 or 64
-  DType kv = DType::f16;   // what keys and values are stored as: f32, f16 or bf16
+  DType kv = DType::f16;   // keys and values are stored as: f32, f16, bf16, i8
   LogitsSink logits = {};  // if set, is shown the logits of every position
   std::function<void(int64_t done, int64_t total)> progress = {};  // prompt tokens, after each step
   const std::atomic<bool>* interrupt = nullptr;  // looked at before each step; true = stop there

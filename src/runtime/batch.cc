@@ -47,8 +47,9 @@ void check(const RunOptions& options) {
           options.chunk);
   require(options.page == 16 || options.page == 32 || options.page == 64,
           "page: {} is not 16, 32 or 64", options.page);
-  require(options.kv == DType::f32 || options.kv == DType::f16 || options.kv == DType::bf16,
-          "kv: {} is not f32, f16 or bf16", info(options.kv).name);
+  require(options.kv == DType::f32 || options.kv == DType::f16 || options.kv == DType::bf16 ||
+              options.kv == DType::i8,
+          "kv: {} is not f32, f16, bf16 or i8", info(options.kv).name);
 }
 
 Batch::Batch(const models::Decoder& model, const RunOptions& options,

@@ -52,12 +52,12 @@ class Bits(Command):
 
     def test_cache_dtypes_each_with_itself(self):
         seen = {LONG_BITS}
-        for kv in ("f32", "bf16"):
+        for kv in ("f32", "bf16", "i8"):
             whole = self.bits("--kv", kv, "--chunk", "0")
             self.assertEqual(self.bits("--kv", kv, "--chunk", "100", "--page", "16", "-t", "1"),
                              whole, kv)
             seen.add(whole)
-        self.assertEqual(len(seen), 3)
+        self.assertEqual(len(seen), 4)
 
     def test_targets(self):
         targets = self.json_of("doctor", env=environment(REGARD_CACHE=str(self.folder)))["targets"]
