@@ -150,21 +150,21 @@ struct Fold {
   float* shrink;  // [rows]: what o and l are multiplied by first
 };
 
-// Calls weigh(row, scores, first panel, end panel) for each row, and asks for what comes next.
-template <class Weigh>
-HWY_ATTR void weigh_rows(const Fold& fold, const Weigh& weigh) {
-  for (int g = 0; g < fold.count; ++g) {
-    const Group& group = fold.groups[g];
-    const int first = group.first_panel(), end = group.end_panel();
-    for (int r = group.row; r < group.row + group.height; ++r) {
-      weigh(r, fold.rows.scores + r * kTileKeys, first, end);
-      if (fold.ahead.rows == nullptr) continue;
-      const std::byte* const row = static_cast<const std::byte*>(fold.ahead.rows[r]);
-      for (int64_t at = 0; at < fold.ahead.row_bytes; at += 64) {
-        __builtin_prefetch(row + at, 0, 2);
-      }
-    }
-  }
+// Asks for what comes next while a row is weighed.
+HWY_INLINE void ask_for_row(const Ahead& ahead, int row) {
+  if (ahead.rows == nullptr) return;
+  const std::byte* const from = static_cast<const std::byte*>(ahead.rows[row]);
+  for (int64_t at = 0; at < ahead.row_bytes; at += 64) __builtin_prefetch(from + at, 0, 2);
+}
+
+// p = function(s), and l grows by them behind its rescaling.
+template <class Function>
+HWY_INLINE HWY_ATTR void weigh_row_by(const Function& function, const Group& group,
+                                      const KeySpan& seen, const F32x16& before, float* scores,
+                                      float* l) {
+  F32x16 sum = before;
+  each_panel(scores, seen, group.first_panel(), group.end_panel(), Summed<Function>{function, sum});
+  store(sum, l);
 }
 
 // softmax: m rises to the tile's maximum, 16 rows at a time; p = exp(s - m); shrink = exp(m before
@@ -185,13 +185,16 @@ HWY_ATTR void soften(const Fold& fold) {
     store(base, used + row);
     store(exp_nonpositive(sub(before, base)), fold.shrink + row);
   }
-  weigh_rows(fold, [&](int r, float* scores, int first, int end) HWY_ATTR {
-    float* const l = state.l + 16 * r;
-    F32x16 sum = fold.fresh ? zero() : mul(load(l), broadcast(fold.shrink[r]));
-    const Exponential exponential{broadcast(used[r])};
-    each_panel(scores, seen[r], first, end, Summed<Exponential>{exponential, sum});
-    store(sum, l);
-  });
+  for (int g = 0; g < fold.count; ++g) {
+    const Group& group = fold.groups[g];
+    for (int r = group.row; r < group.row + group.height; ++r) {
+      float* const l = state.l + 16 * r;
+      const F32x16 kept = fold.fresh ? zero() : mul(load(l), broadcast(fold.shrink[r]));
+      weigh_row_by(Exponential{broadcast(used[r])}, group, seen[r], kept,
+                   fold.rows.scores + r * kTileKeys, l);
+      ask_for_row(fold.ahead, r);
+    }
+  }
 }
 
 // sigmoid, relu: a weight is a function of its own score.
@@ -202,12 +205,42 @@ HWY_ATTR void weigh_each(const Fold& fold, const Function& function) {
     store(zero(), state.m + row);
     store(broadcast(1.0f), fold.shrink + row);
   }
-  weigh_rows(fold, [&](int r, float* scores, int first, int end) HWY_ATTR {
-    float* const l = state.l + 16 * r;
-    F32x16 sum = fold.fresh ? zero() : load(l);
-    each_panel(scores, fold.rows.seen[r], first, end, Summed<Function>{function, sum});
-    store(sum, l);
-  });
+  for (int g = 0; g < fold.count; ++g) {
+    const Group& group = fold.groups[g];
+    for (int r = group.row; r < group.row + group.height; ++r) {
+      float* const l = state.l + 16 * r;
+      weigh_row_by(function, group, fold.rows.seen[r], fold.fresh ? zero() : load(l),
+                   fold.rows.scores + r * kTileKeys, l);
+      ask_for_row(fold.ahead, r);
+    }
+  }
+}
+
+// One row: state.m holds the largest score by now, and shrink is 0 where it rose.
+HWY_ATTR void choose_in_row(const Fold& fold, const Group& group, int r) {
+  const FoldState& state = fold.state;
+  const FoldRows& rows = fold.rows;
+  float* const scores = rows.scores + r * kTileKeys;
+  F32x16 doubt = zero();  // NaN in the lanes of NaN scores
+  const bool rises = fold.shrink[r] == 0.0f;
+  int chosen = -1;
+  const KeySpan& seen = rows.seen[r];
+  for (int key = seen.first; rises && chosen < 0; ++key) {
+    if (scores[key] == state.m[r]) chosen = key;
+  }
+  each_panel(scores, seen, group.first_panel(), group.end_panel(), ZeroButNan{doubt});
+  alignas(64) float l[16] = {};
+  if (!rises && !fold.fresh) l[0] = state.l[16 * r];
+  if (rises) {
+    scores[chosen] = 1.0f;
+    const int32_t number = rows.first_key + chosen + 1;
+    std::memcpy(l, &number, sizeof number);
+  }
+  const float doubts = sum_lanes(doubt);
+  if (doubts != doubts || (!fold.fresh && state.l[16 * r] != state.l[16 * r])) {
+    l[0] = kNotANumber;
+  }
+  std::memcpy(state.l + 16 * r, l, sizeof l);
 }
 
 // hardmax: the first of the tile's largest scores takes all, if it is larger than those before.
@@ -224,28 +257,12 @@ HWY_ATTR void choose(const Fold& fold) {
       fold.shrink[r] = rises ? 0.0f : 1.0f;
     }
   }
-  weigh_rows(fold, [&](int r, float* scores, int first, int end) HWY_ATTR {
-    F32x16 doubt = zero();  // NaN in the lanes of NaN scores
-    const bool rises = fold.shrink[r] == 0.0f;
-    int chosen = -1;
-    const KeySpan& seen = rows.seen[r];
-    for (int key = seen.first; rises && chosen < 0; ++key) {
-      if (scores[key] == state.m[r]) chosen = key;
+  for (int g = 0; g < fold.count; ++g) {
+    for (int r = fold.groups[g].row; r < fold.groups[g].row + fold.groups[g].height; ++r) {
+      choose_in_row(fold, fold.groups[g], r);
+      ask_for_row(fold.ahead, r);
     }
-    each_panel(scores, seen, first, end, ZeroButNan{doubt});
-    alignas(64) float l[16] = {};
-    if (!rises && !fold.fresh) l[0] = state.l[16 * r];
-    if (rises) {
-      scores[chosen] = 1.0f;
-      const int32_t number = rows.first_key + chosen + 1;
-      std::memcpy(l, &number, sizeof number);
-    }
-    const float doubts = sum_lanes(doubt);
-    if (doubts != doubts || (!fold.fresh && state.l[16 * r] != state.l[16 * r])) {
-      l[0] = kNotANumber;
-    }
-    std::memcpy(state.l + 16 * r, l, sizeof l);
-  });
+  }
 }
 
 // The program of p; keys that a row may not use keep p = 0.
