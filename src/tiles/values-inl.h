@@ -12,6 +12,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace regard::HWY_NAMESPACE {
+namespace {  // one file includes it, whose compiler may inline all of it
 
 // Consecutive keys whose values lie one value_step apart.
 template <class T>
@@ -189,6 +190,7 @@ HWY_ATTR void add_values(const float* p, int rows, const KeySpan* seen, const Gr
   }
 }
 
+}  // namespace
 }  // namespace regard::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
