@@ -53,9 +53,9 @@ void check_parameters(const Similarity& similarity, const char* call, int64_t he
   const int last = array.rank() - 1;
   require(array.shape(last) == dim_k, "attention: {} of {} has {} numbers a row, k has dim {}",
           array.name(), call, array.shape(last), dim_k);
-  require(!bilinear || array.shape(last - 1) == dim,
-          "attention: {} of {} has {} rows, q has dim {}", array.name(), call,
-          array.shape(last - 1), dim);
+  if (!bilinear) return;
+  require(array.shape(last - 1) == dim, "attention: {} of {} has {} rows, q has dim {}",
+          array.name(), call, array.shape(last - 1), dim);
 }
 
 double inverse_root(int64_t dim) {
