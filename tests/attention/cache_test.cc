@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <bit>
-#include <functional>
 #include <limits>
 
 #include "base/check.h"
 #include "base/threads.h"
+#include "plan/expect_error.h"
 #include "problem.h"
 #include "regard/rope.h"
 #include "tiles/fold.h"
@@ -19,16 +19,6 @@ using namespace regard::testing;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr DType kDtypes[] = {DType::f32, DType::f16, DType::bf16, DType::i8};
-
-void expect_error(const std::function<void()>& call, const std::string& part) {
-  try {
-    call();
-    ADD_FAILURE() << "no error; expected one about: " << part;
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-  }
-}
 
 // One row that reads everything that `keys` keys of a sequence hold.
 std::vector<float> read_back(const KvCache& cache, std::span<const int32_t> table, int64_t keys,

@@ -3,25 +3,14 @@
 // rounding.
 #include <gtest/gtest.h>
 
-#include <functional>
-
 #include "base/check.h"
+#include "plan/expect_error.h"
 #include "problem.h"
 
 namespace regard {
 namespace {
 
 using namespace regard::testing;
-
-void expect_error(const std::function<void()>& call, const std::string& part) {
-  try {
-    call();
-    ADD_FAILURE() << "no error; expected one about: " << part;
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-  }
-}
 
 // Sequences that begin with the same pages and go on each with its own keys.
 struct Batch {

@@ -2,10 +2,10 @@
 // allowed to matter, strides, aliases, guard bytes, refusals.
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <limits>
 
 #include "base/check.h"
+#include "plan/expect_error.h"
 #include "problem.h"
 
 namespace regard {
@@ -15,16 +15,6 @@ using namespace regard::testing;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
-
-void expect_error(const std::function<void()>& call, const std::string& part) {
-  try {
-    call();
-    ADD_FAILURE() << "no error; expected one about: " << part;
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-  }
-}
 
 TEST(Edges, ARowWithoutKeysIsZeroAndItsLseMinusInfinity) {
   for (const int64_t keys : {0, 1, 5}) {

@@ -4,10 +4,10 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <functional>
 #include <new>
 
 #include "base/check.h"
+#include "plan/expect_error.h"
 #include "problem.h"
 #include "regard/attention_plan.h"
 
@@ -35,16 +35,6 @@ namespace regard {
 namespace {
 
 using namespace regard::testing;
-
-void expect_error(const std::function<void()>& call, const std::string& part) {
-  try {
-    call();
-    ADD_FAILURE() << "no error; expected one about: " << part;
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-  }
-}
 
 struct Batch {
   static constexpr int64_t heads = 4, kv_heads = 2, dim = 24, dim_v = 40, page = 32;

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "expect_error.h"
+#include "plan/expect_error.h"
 
 namespace regard {
 namespace {
