@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "regard/byte_range.h"
+
 namespace regard {
 
 // The numbers are GGUF's.
@@ -38,12 +40,6 @@ struct TokenizerSpec {
 enum class SpecialText { parse, plain };
 // Does decoding write control and unknown tokens out, or leave them out?
 enum class ControlTokens { drop, keep };
-
-struct ByteRange {
-  int64_t begin = 0;
-  int64_t end = 0;
-  friend bool operator==(const ByteRange&, const ByteRange&) = default;
-};
 
 struct Encoding {
   std::vector<int32_t> ids;
