@@ -16,7 +16,7 @@
 #include "text/stream_decoder.h"
 #include "text/tiny_vocabulary.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
+#include "unicode/utf8.h"
 
 namespace regard {
 namespace {
@@ -41,7 +41,7 @@ void try_text(const Tokenizer& tokenizer, std::string_view text, SpecialText spe
     encoding = tokenizer.encode_with_ranges(text, special);
   } catch (const Error& error) {
     expect_clean(error, ErrorKind::invalid_argument);
-    expect(text::first_invalid_utf8(text) >= 0, "only text that is not UTF-8 is refused");
+    expect(unicode::first_invalid_utf8(text) >= 0, "only text that is not UTF-8 is refused");
     return;
   }
   expect(tokenizer.encode(text, special) == encoding.ids, "ids do not depend on ranges");
@@ -61,7 +61,7 @@ void try_text(const Tokenizer& tokenizer, std::string_view text, SpecialText spe
   for (size_t i = 0; i < encoding.ids.size(); ++i) {
     const int32_t id = encoding.ids[i];
     const std::string piece = stream.push(id);
-    expect(text::first_invalid_utf8(piece) < 0, "whole characters");
+    expect(unicode::first_invalid_utf8(piece) < 0, "whole characters");
     const bool added = encoding.ranges[i].begin == encoding.ranges[i].end;  // BOS
     expect(special == SpecialText::parse || added || tokenizer.type(id) != TokenType::control,
            "plain text names no control token");
@@ -121,7 +121,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const Tokenizer tokenizer(spec);
     for (int32_t id = 0; id < tokenizer.size(); ++id)
-      expect(text::first_invalid_utf8(tokenizer.display(id)) < 0, "tokens can be shown");
+      expect(unicode::first_invalid_utf8(tokenizer.display(id)) < 0, "tokens can be shown");
     try_text(tokenizer, rest, special, /*faithful=*/false);
   } catch (const Error& error) {
     expect_clean(error, ErrorKind::unreadable);

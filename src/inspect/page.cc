@@ -12,7 +12,7 @@
 #include "inspect/contribution.h"
 #include "inspect/metrics.h"
 #include "inspect/page_template.h"
-#include "text/utf8.h"
+#include "unicode/utf8.h"
 
 namespace regard::inspect {
 namespace {
@@ -164,7 +164,7 @@ Kept kept_rows(int64_t layers, int64_t heads, int64_t tokens, int64_t map_bytes)
 
 std::string json_string(std::string_view text) {
   std::string whole;
-  if (text::append_well_formed(text, whole) > 0) whole += text::kReplacement;
+  if (unicode::append_well_formed(text, whole) > 0) whole += unicode::kReplacement;
   std::string out = "\"";
   for (const char letter : whole) {
     const auto code = static_cast<unsigned char>(letter);

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "text/utf8.h"
+#include "unicode/utf8.h"
 
 namespace regard::text {
 namespace {
@@ -44,13 +44,13 @@ std::string alphabet_character(uint8_t byte) {
 }
 
 std::optional<std::string> from_alphabet(std::string_view text) {
-  if (first_invalid_utf8(text) >= 0) return std::nullopt;
+  if (unicode::first_invalid_utf8(text) >= 0) return std::nullopt;
   std::string bytes;
   bytes.reserve(text.size());
   const char* at = text.data();
   const char* const end = at + text.size();
   while (at != end) {
-    const char32_t c = read_character(at);
+    const char32_t c = unicode::read_character(at);
     if (c >= kAlphabetEnd || kAlphabet.byte[c] < 0) return std::nullopt;
     bytes += static_cast<char>(kAlphabet.byte[c]);
   }

@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "text/utf8.h"
 #include "text/vocabulary.h"
+#include "unicode/utf8.h"
 
 namespace regard::text {
 
 void SpecialTokens::add(std::string_view text, int32_t id) {
-  if (text.empty() || first_invalid_utf8(text) >= 0) return;
+  if (text.empty() || unicode::first_invalid_utf8(text) >= 0) return;
   if (text.size() > kLongest)
     fail(ErrorKind::unreadable, "tokenizer: special token {} has {} bytes, more than {}", id,
          text.size(), kLongest);

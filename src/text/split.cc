@@ -3,17 +3,19 @@
 #include <array>
 #include <iterator>
 
-#include "text/unicode.h"
-#include "text/utf8.h"
+#include "unicode/classes.h"
+#include "unicode/utf8.h"
 
 namespace regard::text {
 namespace {
+
+using unicode::CharClass;
 
 // One position in the text and what stands there.
 class Cursor {
  public:
   Cursor(const char* at, const char* end) noexcept
-      : classes_(basic_plane_classes()), at_(at), end_(end) {}
+      : classes_(unicode::basic_plane_classes()), at_(at), end_(end) {}
 
   const char* at() const noexcept { return at_; }
   bool done() const noexcept { return at_ == end_; }
@@ -37,8 +39,8 @@ class Cursor {
 
  private:
   CharClass read_class(const char*& at) const noexcept {
-    const char32_t c = read_character(at);
-    return c < 0x10000 ? classes_[c] : class_beyond_basic_plane(c);
+    const char32_t c = unicode::read_character(at);
+    return c < 0x10000 ? classes_[c] : unicode::class_beyond_basic_plane(c);
   }
 
   const CharClass* classes_;

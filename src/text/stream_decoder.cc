@@ -3,7 +3,7 @@
 #include <string_view>
 #include <utility>
 
-#include "text/utf8.h"
+#include "unicode/utf8.h"
 
 namespace regard {
 
@@ -17,14 +17,14 @@ std::string StreamDecoder::push(int32_t id) {
   if (reserved && control_ == ControlTokens::drop) return {};
   held_ += bytes;
   std::string out;
-  const int cut = text::append_well_formed(held_, out);
+  const int cut = unicode::append_well_formed(held_, out);
   held_.erase(0, held_.size() - static_cast<size_t>(cut));
   return out;
 }
 
 std::string StreamDecoder::finish() {
   std::string out;
-  if (!held_.empty()) out = text::kReplacement;
+  if (!held_.empty()) out = unicode::kReplacement;
   held_.clear();
   return out;
 }

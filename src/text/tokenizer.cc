@@ -8,8 +8,8 @@
 #include "text/byte_pairs.h"
 #include "text/model.h"
 #include "text/special_tokens.h"
-#include "text/utf8.h"
 #include "text/vocabulary.h"
+#include "unicode/utf8.h"
 
 namespace regard {
 
@@ -106,7 +106,7 @@ void Tokenizer::Tables::encode(std::string_view text, SpecialText special,
   const auto size = static_cast<int64_t>(text.size());
   require(size <= std::numeric_limits<int32_t>::max(),
           "encode: the text has {} bytes, more than {}", size, std::numeric_limits<int32_t>::max());
-  const int64_t bad = text::first_invalid_utf8(text);
+  const int64_t bad = unicode::first_invalid_utf8(text);
   require(bad < 0, "encode: the text is not UTF-8 at byte {} of {}", bad, size);
 
   const text::SpecialTokens& specials = special == SpecialText::parse ? parsed : always;
@@ -147,7 +147,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, ControlTokens contro
       bytes += tables_->model->bytes(id);
   }
   std::string decoded;
-  if (text::append_well_formed(bytes, decoded) > 0) decoded += text::kReplacement;
+  if (unicode::append_well_formed(bytes, decoded) > 0) decoded += unicode::kReplacement;
   return decoded;
 }
 
@@ -159,9 +159,9 @@ std::string Tokenizer::display(int32_t id) const {
   std::string_view left = tables_->model->bytes(tables_->checked(id, "display"));
   std::string shown;
   while (!left.empty()) {
-    const text::Utf8Step step = text::utf8_step(left);
+    const unicode::Utf8Step step = unicode::utf8_step(left);
     const std::string_view part = left.substr(0, static_cast<size_t>(step.length));
-    if (step.kind == text::Utf8Step::Kind::character) {
+    if (step.kind == unicode::Utf8Step::Kind::character) {
       shown += part;
     } else {
       for (const char c : part) shown += fmt::format("<0x{:02X}>", static_cast<unsigned char>(c));

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "text/utf8.h"
+#include "unicode/utf8.h"
 
 namespace regard::text {
 namespace {
@@ -43,9 +43,9 @@ std::string quoted(std::string_view text) {
   int characters = 0;
   while (!text.empty()) {
     if (++characters > 40) return out + "...'";
-    const Utf8Step step = utf8_step(text);
+    const unicode::Utf8Step step = unicode::utf8_step(text);
     const auto first = static_cast<unsigned char>(text.front());
-    if (step.kind == Utf8Step::Kind::character && first >= 0x20 && first != 0x7F) {
+    if (step.kind == unicode::Utf8Step::Kind::character && first >= 0x20 && first != 0x7F) {
       out += text.substr(0, static_cast<size_t>(step.length));
     } else {
       for (int i = 0; i < step.length; ++i)

@@ -9,7 +9,7 @@
 #include "regard/error.h"
 #include "regard/model.h"
 #include "runtime/tiny_checkpoint.h"
-#include "text/utf8.h"
+#include "unicode/utf8.h"
 
 namespace regard {
 namespace {
@@ -33,7 +33,7 @@ TEST(Generate, StreamsWholeCharactersThatAddUpToTheText) {
   std::string streamed;
   const Generation result = model.generate(
       "the", {.tokens = 200, .sampling = kWarm, .ignore_eos = true}, [&](std::string_view piece) {
-        EXPECT_EQ(text::first_invalid_utf8(piece), -1);
+        EXPECT_EQ(unicode::first_invalid_utf8(piece), -1);
         streamed += piece;
       });
   EXPECT_EQ(result.ids.size(), 200u);

@@ -7,11 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "text/random_text.h"
-#include "text/unicode.h"
+#include "unicode/classes.h"
+#include "unicode/random_text.h"
 
 namespace regard::text {
 namespace {
+
+using unicode::CharClass;
 
 // The words with a bar between them.
 std::string words(SplitRule rule, std::string_view text) {
@@ -101,7 +103,8 @@ TEST(Split, WordsEndBetweenCharactersInsideTheText) {
 TEST(Split, ClassesFollowTheCategories) {
   int spaces = 0;
   for (char32_t c = 0; c < 0x110000; ++c) {
-    const CharClass is = c < 0x10000 ? basic_plane_classes()[c] : class_beyond_basic_plane(c);
+    const CharClass is =
+        c < 0x10000 ? unicode::basic_plane_classes()[c] : unicode::class_beyond_basic_plane(c);
     const char* category = utf8proc_category_string(static_cast<utf8proc_int32_t>(c));
     ASSERT_EQ(is == CharClass::letter, category[0] == 'L') << static_cast<uint32_t>(c);
     ASSERT_EQ(is == CharClass::number, category[0] == 'N') << static_cast<uint32_t>(c);

@@ -8,7 +8,7 @@
 
 #include "regard/error.h"
 #include "text/tiny_vocabulary.h"
-#include "text/utf8.h"
+#include "unicode/utf8.h"
 
 namespace regard {
 namespace {
@@ -70,7 +70,7 @@ TEST(StreamDecoder, PutTogetherIsDecode) {
       std::string streamed;
       for (const int32_t id : ids) {
         const std::string piece = stream.push(id);
-        ASSERT_EQ(text::first_invalid_utf8(piece), -1);
+        ASSERT_EQ(unicode::first_invalid_utf8(piece), -1);
         streamed += piece;
       }
       ASSERT_EQ(streamed + stream.finish(), tokenizer.decode(ids, control));

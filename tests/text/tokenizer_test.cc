@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "regard/error.h"
-#include "text/random_text.h"
 #include "text/tiny_vocabulary.h"
+#include "unicode/random_text.h"
 
 namespace regard {
 namespace {

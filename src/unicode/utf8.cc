@@ -1,8 +1,8 @@
-#include "text/utf8.h"
+#include "unicode/utf8.h"
 
 #include <cstring>
 
-namespace regard::text {
+namespace regard::unicode {
 
 // The Unicode Standard, table 3-7: what may follow each first byte.
 Utf8Step utf8_step(std::string_view bytes) noexcept {
@@ -67,4 +67,4 @@ int append_well_formed(std::string_view bytes, std::string& out) {
   return 0;
 }
 
-}  // namespace regard::text
+}  // namespace regard::unicode

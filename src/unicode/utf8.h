@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace regard::text {
+namespace regard::unicode {
 
 // The character at the start of some bytes. broken: `length` bytes that no character begins with,
 // the "maximal subpart" of The Unicode Standard, section 3.9, which one U+FFFD replaces.
@@ -47,4 +47,4 @@ int append_well_formed(std::string_view bytes, std::string& out);
 
 inline constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
-}  // namespace regard::text
+}  // namespace regard::unicode

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace regard::text {
+namespace regard::unicode {
 
 // space: Unicode White_Space, which is what \s means to the regex engine of the reference.
 enum class CharClass : uint8_t { letter, number, space, other };
@@ -13,4 +13,4 @@ const CharClass* basic_plane_classes();
 
 CharClass class_beyond_basic_plane(char32_t c) noexcept;
 
-}  // namespace regard::text
+}  // namespace regard::unicode

@@ -1,13 +1,13 @@
-#include "text/utf8.h"
+#include "unicode/utf8.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 #include <string>
 
-#include "text/random_text.h"
+#include "unicode/random_text.h"
 
-namespace regard::text {
+namespace regard::unicode {
 namespace {
 
 std::string well_formed(std::string_view bytes) {
@@ -88,4 +88,4 @@ TEST(Utf8, PiecesAndWholeAgree) {
 }
 
 }  // namespace
-}  // namespace regard::text
+}  // namespace regard::unicode

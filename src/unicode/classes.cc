@@ -1,10 +1,10 @@
-#include "text/unicode.h"
+#include "unicode/classes.h"
 
 #include <utf8proc.h>
 
 #include <vector>
 
-namespace regard::text {
+namespace regard::unicode {
 namespace {
 
 // PropList.txt, White_Space: the list has not changed since Unicode 6.3. utf8proc's categories do
@@ -46,4 +46,4 @@ const CharClass* basic_plane_classes() {
 
 CharClass class_beyond_basic_plane(char32_t c) noexcept { return classify(c); }
 
-}  // namespace regard::text
+}  // namespace regard::unicode

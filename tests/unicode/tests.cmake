@@ -1,0 +1,1 @@
+regard_test(unicode/utf8 LINKS unicode)
