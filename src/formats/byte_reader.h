@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "formats/printable.h"
+#include "base/printable.h"
 #include "regard/error.h"
 
 namespace regard {

@@ -6,7 +6,7 @@
 #include <limits>
 #include <string_view>
 
-#include "formats/printable.h"
+#include "base/printable.h"
 
 namespace regard {
 namespace {

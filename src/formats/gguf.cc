@@ -11,7 +11,7 @@
 
 #include "base/check.h"
 #include "formats/gguf_parse.h"
-#include "formats/printable.h"
+#include "base/printable.h"
 
 namespace regard {
 namespace {

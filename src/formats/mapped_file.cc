@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "formats/printable.h"
+#include "base/printable.h"
 
 namespace regard {
 namespace {

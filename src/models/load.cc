@@ -1,7 +1,7 @@
 #include "models/load.h"
 
 #include "base/check.h"
-#include "formats/printable.h"
+#include "base/printable.h"
 #include "models/llama.h"
 
 namespace regard::models {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "formats/printable.h"
+#include "base/printable.h"
 #include "gguf_builder.h"
 #include "regard/error.h"
 

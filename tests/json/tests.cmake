@@ -1,0 +1,1 @@
+regard_test(json/json LINKS json)
