@@ -76,6 +76,8 @@ class AttentionPlan {
   // rooms.
   void run(const KvCache& cache, int64_t layer, InputView<3> q, OutputView<3> out, ThreadPool& pool,
            View<float, 2> lse = {});
+  void run(InputView<3> q, InputView<3> k, InputView<3> v, OutputView<3> out, ThreadPool& pool,
+           View<float, 2> lse = {});
   void run(const KeySource& source, InputView<3> q, OutputView<3> out, ThreadPool& pool,
            View<float, 2> lse = {});
 

@@ -84,6 +84,12 @@ void AttentionPlan::run(const KvCache& cache, int64_t layer, InputView<3> q, Out
 
 void AttentionPlan::run(InputView<3> q, InputView<3> k, InputView<3> v, OutputView<3> out,
                         View<float, 2> lse) {
+  const SharedPool pool(parts_->engine.setting().threads);
+  run(q, k, v, out, *pool, lse);
+}
+
+void AttentionPlan::run(InputView<3> q, InputView<3> k, InputView<3> v, OutputView<3> out,
+                        ThreadPool& pool, View<float, 2> lse) {
   const Setting& setting = parts_->engine.setting();
   const AttentionShape& shape = setting.shape;
   for (const auto& [name, dtype] : {std::pair{"k", k.dtype}, {"v", v.dtype}}) {
@@ -104,8 +110,7 @@ void AttentionPlan::run(InputView<3> q, InputView<3> k, InputView<3> v, OutputVi
             "attention: a segment has keys {} .. {} of {}", segment.first_key,
             segment.first_key + segment.keys - 1, k.shape[0]);
   }
-  const SharedPool pool(setting.threads);
-  run(StridedKeys(as_batch(k), as_batch(v)), q, out, *pool, lse);
+  run(StridedKeys(as_batch(k), as_batch(v)), q, out, pool, lse);
 }
 
 }  // namespace regard

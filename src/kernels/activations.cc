@@ -1,4 +1,4 @@
-// Activations and the residual sum, row by row.
+// Activations, the soft cap, scaling and the residual sum, row by row.
 #include "kernels/elementwise.h"
 #include "kernels/rows.h"
 #include "simd/highway.h"
@@ -22,9 +22,25 @@ struct GeluTanh {
 struct GeluErf {
   HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& x) const { return gelu_erf(x); }
 };
-struct Swiglu {
+struct Relu {
+  HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& x) const {
+    return select(less(x, zero()), zero(), x);
+  }
+};
+template <class Function>
+struct Gated {
   HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& gate, const F32x16& up) const {
-    return mul(silu(gate), up);
+    return mul(Function()(gate), up);
+  }
+};
+struct Scale {
+  F32x16 factor;
+  HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& x) const { return mul(x, factor); }
+};
+struct Softcap {
+  F32x16 cap;
+  HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& x) const {
+    return mul(tanh(div(x, cap)), cap);
   }
 };
 struct Add {
@@ -34,9 +50,10 @@ struct Add {
 };
 
 template <class Function>
-static void map_rows(View<const float, 2> x, View<float, 2> out) {
+static void map_rows(View<const float, 2> x, View<float, 2> out,
+                     const Function& function = Function()) {
   for (int64_t row = 0; row < x.shape[0]; ++row) {
-    map_row(Function(), x.shape[1], out[row].data, x[row].data);
+    map_row(function, x.shape[1], out[row].data, x[row].data);
   }
 }
 template <class Function>
@@ -46,13 +63,36 @@ static void map_two_rows(View<const float, 2> a, View<const float, 2> b, View<fl
   }
 }
 
-static void silu_rows(View<const float, 2> x, View<float, 2> out) { map_rows<Silu>(x, out); }
-static void gelu_tanh_rows(View<const float, 2> x, View<float, 2> out) {
-  map_rows<GeluTanh>(x, out);
+static void activate_rows(Activation function, View<const float, 2> x, View<float, 2> out) {
+  switch (function) {
+    case Activation::silu:
+      return map_rows<Silu>(x, out);
+    case Activation::gelu_tanh:
+      return map_rows<GeluTanh>(x, out);
+    case Activation::gelu_erf:
+      return map_rows<GeluErf>(x, out);
+    case Activation::relu:
+      return map_rows<Relu>(x, out);
+  }
 }
-static void gelu_erf_rows(View<const float, 2> x, View<float, 2> out) { map_rows<GeluErf>(x, out); }
-static void swiglu_rows(View<const float, 2> gate, View<const float, 2> up, View<float, 2> out) {
-  map_two_rows<Swiglu>(gate, up, out);
+static void activate_gated_rows(Activation function, View<const float, 2> gate,
+                                View<const float, 2> up, View<float, 2> out) {
+  switch (function) {
+    case Activation::silu:
+      return map_two_rows<Gated<Silu>>(gate, up, out);
+    case Activation::gelu_tanh:
+      return map_two_rows<Gated<GeluTanh>>(gate, up, out);
+    case Activation::gelu_erf:
+      return map_two_rows<Gated<GeluErf>>(gate, up, out);
+    case Activation::relu:
+      return map_two_rows<Gated<Relu>>(gate, up, out);
+  }
+}
+static void scale_rows(View<const float, 2> x, float factor, View<float, 2> out) {
+  map_rows(x, out, Scale{broadcast(factor)});
+}
+static void softcap_rows(View<const float, 2> x, float cap, View<float, 2> out) {
+  map_rows(x, out, Softcap{broadcast(cap)});
 }
 static void add_rows(View<const float, 2> a, View<const float, 2> b, View<float, 2> out) {
   map_two_rows<Add>(a, b, out);
@@ -64,25 +104,39 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace regard {
 
-void silu(View<const float, 2> x, View<float, 2> out) {
-  require_rows("silu", x, out);
-  REGARD_DISPATCH(silu_rows)(x, out);
+void activate(Activation function, View<const float, 2> x, View<float, 2> out) {
+  require_rows("activate", x, out);
+  REGARD_DISPATCH(activate_rows)(function, x, out);
 }
 
+void silu(View<const float, 2> x, View<float, 2> out) { activate(Activation::silu, x, out); }
 void gelu_tanh(View<const float, 2> x, View<float, 2> out) {
-  require_rows("gelu_tanh", x, out);
-  REGARD_DISPATCH(gelu_tanh_rows)(x, out);
+  activate(Activation::gelu_tanh, x, out);
 }
-
 void gelu_erf(View<const float, 2> x, View<float, 2> out) {
-  require_rows("gelu_erf", x, out);
-  REGARD_DISPATCH(gelu_erf_rows)(x, out);
+  activate(Activation::gelu_erf, x, out);
+}
+void relu(View<const float, 2> x, View<float, 2> out) { activate(Activation::relu, x, out); }
+
+void activate_gated(Activation function, View<const float, 2> gate, View<const float, 2> up,
+                    View<float, 2> out) {
+  require_rows("activate_gated", gate, out);
+  require_rows("activate_gated", up, out);
+  REGARD_DISPATCH(activate_gated_rows)(function, gate, up, out);
 }
 
 void swiglu(View<const float, 2> gate, View<const float, 2> up, View<float, 2> out) {
-  require_rows("swiglu", gate, out);
-  require_rows("swiglu", up, out);
-  REGARD_DISPATCH(swiglu_rows)(gate, up, out);
+  activate_gated(Activation::silu, gate, up, out);
+}
+
+void scale(View<const float, 2> x, float factor, View<float, 2> out) {
+  require_rows("scale", x, out);
+  REGARD_DISPATCH(scale_rows)(x, factor, out);
+}
+
+void softcap(View<const float, 2> x, float cap, View<float, 2> out) {
+  require_rows("softcap", x, out);
+  REGARD_DISPATCH(softcap_rows)(x, cap, out);
 }
 
 void add(View<const float, 2> a, View<const float, 2> b, View<float, 2> out) {

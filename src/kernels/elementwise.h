@@ -28,8 +28,19 @@ void layer_norm(View<const float, 2> x, const float* gain, const float* shift, f
 void silu(View<const float, 2> x, View<float, 2> out);       // x / (1 + e^-x)
 void gelu_tanh(View<const float, 2> x, View<float, 2> out);  // Hendrycks and Gimpel 2016
 void gelu_erf(View<const float, 2> x, View<float, 2> out);   // x/2 (1 + erf(x/√2))
+void relu(View<const float, 2> x, View<float, 2> out);       // max(x, 0); NaN stays
 // out = silu(gate) · up                                     Shazeer 2020; out may be either input
 void swiglu(View<const float, 2> gate, View<const float, 2> up, View<float, 2> out);
+
+// The same by name, for layers that learn theirs when a model is loaded.
+enum class Activation : uint8_t { silu, gelu_tanh, gelu_erf, relu };
+void activate(Activation function, View<const float, 2> x, View<float, 2> out);
+// out = function(gate) · up; out may be either input
+void activate_gated(Activation function, View<const float, 2> gate, View<const float, 2> up,
+                    View<float, 2> out);
+
+void scale(View<const float, 2> x, float factor, View<float, 2> out);  // x · factor
+void softcap(View<const float, 2> x, float cap, View<float, 2> out);   // tanh(x / cap) · cap
 
 // out = a + b; out may be either.
 void add(View<const float, 2> a, View<const float, 2> b, View<float, 2> out);

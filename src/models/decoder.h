@@ -1,5 +1,5 @@
-// Decoder: a causal language model as a value: embedding, blocks, final norm, head. Families differ
-// only in how they fill it when a file is loaded.
+// Decoder: a causal language model as a value: embedding, blocks, head. Families differ only in how
+// they fill it when a file is loaded.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "nn/block.h"
-#include "nn/linear.h"
-#include "nn/norm.h"
+#include "nn/ends.h"
 #include "nn/step.h"
 
 namespace regard::models {
@@ -25,26 +24,29 @@ struct DecoderConfig {
   int64_t dim_v = 0;  // of a value head
   int64_t vocabulary = 0;
   int64_t context = 0;  // most tokens of a sequence
+  // Mask, score program and scale of each kind of layer; a block's attention.kind counts them.
+  std::vector<AttentionOptions> kinds;
 
   AttentionShape attention_shape() const noexcept { return {heads, kv_heads, dim, dim_v}; }
 };
 
 struct Decoder {
   DecoderConfig config;
-  std::shared_ptr<RopeTable> rotations;  // shared with every block
-  nn::Embedding embedding;
+  std::vector<std::shared_ptr<RopeTable>> rotations;  // shared with the blocks
+  nn::InputEmbedding embedding;
   std::vector<nn::Block> blocks;
-  nn::RmsNorm norm;
-  nn::Linear head;
+  nn::Head head;
 
   // Makes positions [0, count) known to the layers; before a pass that uses them.
-  void reserve(int64_t positions) const { rotations->reserve(positions); }
+  void reserve(int64_t positions) const {
+    for (const auto& table : rotations) table->reserve(positions);
+  }
 
   // What the blocks make of the tokens: [tokens, width].
   Tensor hidden(std::span<const int32_t> tokens, const nn::Step& step) const;
 
   // hidden [rows, width] -> [rows, vocabulary]
-  Tensor logits(const Tensor& hidden) const { return head(norm(hidden)); }
+  Tensor logits(const Tensor& hidden) const { return head(hidden); }
 
   // Packed weights that one decoded token reads; the embedding counts when it is the head too.
   int64_t weight_bytes() const noexcept;

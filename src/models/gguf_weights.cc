@@ -84,8 +84,8 @@ nn::Linear GgufWeights::linear(const std::string& name, int64_t outputs, int64_t
   return layer;
 }
 
-nn::RmsNorm GgufWeights::rms_norm(const std::string& name, int64_t width, float epsilon) const {
-  return {vector(name + ".weight", width), epsilon};
+nn::Norm GgufWeights::rms_norm(const std::string& name, int64_t width, float epsilon) const {
+  return {nn::Norm::Kind::rms, vector(name + ".weight", width), {}, epsilon};
 }
 
 }  // namespace regard::models

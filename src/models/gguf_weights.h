@@ -29,7 +29,7 @@ class GgufWeights {
   // name.weight, and name.bias where the file has one.
   nn::Linear linear(const std::string& name, int64_t outputs, int64_t inputs,
                     int64_t halves = 0) const;
-  nn::RmsNorm rms_norm(const std::string& name, int64_t width, float epsilon) const;
+  nn::Norm rms_norm(const std::string& name, int64_t width, float epsilon) const;
 
  private:
   const GgufTensor& checked(const std::string& name, int64_t inputs, int64_t outputs) const;

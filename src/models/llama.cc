@@ -132,7 +132,7 @@ nn::Block load_block(const GgufWeights& weights, const LlamaSizes& sizes, int64_
   const int64_t inner = sizes.inner[static_cast<std::size_t>(layer)];
 
   nn::Block block;
-  block.attention_norm = weights.rms_norm(name("attn_norm"), common.width, sizes.epsilon);
+  block.attention_norms.before = weights.rms_norm(name("attn_norm"), common.width, sizes.epsilon);
   nn::Attention& attention = block.attention;
   attention.layer = layer;
   attention.heads = common.heads;
@@ -145,10 +145,12 @@ nn::Block load_block(const GgufWeights& weights, const LlamaSizes& sizes, int64_
       weights.linear(name("attn_k"), common.kv_heads * common.dim, common.width, halves);
   attention.value = weights.linear(name("attn_v"), common.kv_heads * common.dim_v, common.width);
   attention.output = weights.linear(name("attn_output"), common.width, common.heads * common.dim_v);
-  block.mlp_norm = weights.rms_norm(name("ffn_norm"), common.width, sizes.epsilon);
-  block.mlp.gate = weights.linear(name("ffn_gate"), inner, common.width);
-  block.mlp.up = weights.linear(name("ffn_up"), inner, common.width);
-  block.mlp.down = weights.linear(name("ffn_down"), common.width, inner);
+  block.mlp_norms.before = weights.rms_norm(name("ffn_norm"), common.width, sizes.epsilon);
+  nn::Mlp mlp;
+  mlp.gate = weights.linear(name("ffn_gate"), inner, common.width);
+  mlp.up = weights.linear(name("ffn_up"), inner, common.width);
+  mlp.down = weights.linear(name("ffn_down"), common.width, inner);
+  block.mlp.part = std::move(mlp);
   return block;
 }
 
@@ -162,11 +164,12 @@ Decoder load_llama(const GgufFile& file, ThreadPool& pool) {
 
   // The largest matrix first: its packed copy and its pages of the file stand beside the least.
   const int64_t width = model.config.width;
-  model.embedding.table = weights.matrix("token_embd.weight", model.config.vocabulary, width);
-  model.head.matrix = weights.has("output.weight")
-                          ? weights.matrix("output.weight", model.config.vocabulary, width)
-                          : model.embedding.table;
-  model.norm = weights.rms_norm("output_norm", width, sizes.epsilon);
+  model.embedding.tokens.table =
+      weights.matrix("token_embd.weight", model.config.vocabulary, width);
+  model.head.matrix.matrix = weights.has("output.weight")
+                                 ? weights.matrix("output.weight", model.config.vocabulary, width)
+                                 : model.embedding.tokens.table;
+  model.head.norm = weights.rms_norm("output_norm", width, sizes.epsilon);
 
   std::vector<float> factors;
   if (weights.has("rope_freqs.weight")) {
@@ -178,12 +181,14 @@ Decoder load_llama(const GgufFile& file, ThreadPool& pool) {
       }
     }
   }
-  model.rotations =
+  const auto table =
       std::make_shared<RopeTable>(sizes.rope_dim, sizes.rope_base, factors, sizes.rope_scale);
+  model.rotations = {table};
+  model.config.kinds = {{.mask = causal()}};
   // The file's rows are in the order of adjacent pairs. Whole heads are turned into halves; a head
   // that is rotated in part keeps its order.
   const bool whole = sizes.rope_dim == model.config.dim;
-  const nn::Rotation rotation{model.rotations, whole ? RopeLayout::halves : RopeLayout::pairs};
+  const nn::Rotation rotation{table, whole ? RopeLayout::halves : RopeLayout::pairs};
   for (int64_t layer = 0; layer < model.config.layers; ++layer) {
     model.blocks.push_back(load_block(weights, sizes, layer, rotation));
   }

@@ -1,34 +1,44 @@
-// Multi-head attention with rotary positions over the paged cache.
+// Multi-head attention: over the paged cache, over this step's own tokens, or over an encoder's
+// output. Mask, score program and scale belong to the plan of its kind.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 
 #include "nn/linear.h"
+#include "nn/norm.h"
 #include "nn/step.h"
 
 namespace regard::nn {
 
-// How the heads of a model are turned; the same table for all its layers.
+// How the heads of a kind of layer are turned; without a table they are not.
 struct Rotation {
-  std::shared_ptr<const RopeTable> table;
+  std::shared_ptr<const RopeTable> table = {};
   RopeLayout layout = RopeLayout::halves;
 
   Tensor operator()(Tensor x, const Step& step) const {
+    if (!table) return x;
     return rope(std::move(x), *table, step.positions, layout);
   }
 };
 
 struct Attention {
   int64_t layer = 0;  // which part of the cache is ours
+  int64_t kind = 0;   // which of the step's kinds is ours
   int64_t heads = 1;
   int64_t kv_heads = 1;
   int64_t dim = 1;
   int64_t dim_v = 1;
-  Linear query, key, value, output;
-  Rotation rotate;
+  Linear query = {}, key = {}, value = {}, output = {};
+  Norm query_norm = {}, key_norm = {};  // of each head, before it is turned
+  Rotation rotate = {};
+  bool cross = false;  // keys and values are made of the step's memory, not of x
 
   Tensor operator()(const Tensor& x, const Step& step) const;  // [tokens, width]
+
+  int64_t bytes() const noexcept {
+    return query.bytes() + key.bytes() + value.bytes() + output.bytes();
+  }
 };
 
 }  // namespace regard::nn

@@ -3,8 +3,9 @@
 namespace regard::nn {
 
 Tensor Block::operator()(const Tensor& x, const Step& step) const {
-  const Tensor h = x + attention(attention_norm(x), step);
-  const Tensor y = h + mlp(mlp_norm(h));
+  Tensor h = attention_norms.join(x, attention(attention_norms.before(x), step));
+  if (cross) h = cross_norms.join(h, (*cross)(cross_norms.before(h), step));
+  const Tensor y = mlp_norms.join(h, mlp(mlp_norms.before(parallel ? x : h)));
   step.show(attention.layer, Site::residual, y);
   return y;
 }

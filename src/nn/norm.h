@@ -1,17 +1,47 @@
-// RmsNorm: each row divided by its root mean square, times a learned gain.
+// Norm: what a family puts in front of, behind or between the parts of a layer: RMSNorm, LayerNorm
+// with or without a shift, or nothing at all.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "tensor/ops.h"
 
 namespace regard::nn {
 
-struct RmsNorm {
-  std::vector<float> gain;  // [width]
+struct Norm {
+  enum class Kind { none, rms, layer };
+
+  Kind kind = Kind::none;
+  std::vector<float> gain = {};   // [width]
+  std::vector<float> shift = {};  // [width] or empty; of LayerNorm
   float epsilon = 1e-5f;
 
-  Tensor operator()(const Tensor& x) const { return rms_norm(x, gain, epsilon); }
+  explicit operator bool() const noexcept { return kind != Kind::none; }
+
+  // x [rows, width]
+  Tensor operator()(Tensor x) const {
+    if (kind == Kind::rms) return rms_norm(x, gain, epsilon);
+    if (kind == Kind::layer) return layer_norm(x, gain, shift, epsilon);
+    return x;
+  }
+
+  // Over each head of x [tokens, heads, dim]; gain and shift [dim].
+  Tensor of_heads(Tensor x) const {
+    if (kind == Kind::none) return x;
+    const int64_t tokens = x.shape(0), heads = x.shape(1), dim = x.shape(2);
+    return (*this)(std::move(x).reshape({tokens * heads, dim})).reshape({tokens, heads, dim});
+  }
+};
+
+// The norms around one part of a block: behind(x + after(part(before(x)))).
+//   pre-norm   before               Xiong et al. 2020
+//   post-norm  behind               Vaswani et al. 2017
+//   sandwich   before and after     Ding et al. 2021; Gemma 2
+struct Norms {
+  Norm before = {}, after = {}, behind = {};
+
+  Tensor join(const Tensor& x, Tensor made) const { return behind(x + after(std::move(made))); }
 };
 
 }  // namespace regard::nn

@@ -12,11 +12,12 @@ namespace regard::nn {
 
 // Places inside a block where somebody may look.
 enum class Site {
-  query,     // [tokens, heads, dim], rotated: with the cache, all of a map's row
-  key,       // [tokens, kv_heads, dim], rotated, before the cache rounds it
-  value,     // [tokens, kv_heads, dim_v]
-  attended,  // [tokens, heads, dim_v], before the output matrix
-  residual,  // [tokens, width], after the block
+  embedding,  // [tokens, width], what the first block is given
+  query,      // [tokens, heads, dim], rotated: with the cache, all of a map's row
+  key,        // [tokens, kv_heads, dim], rotated, before the cache rounds it
+  value,      // [tokens, kv_heads, dim_v]
+  attended,   // [tokens, heads, dim_v], before the output matrix
+  residual,   // [tokens, width], after the block
 };
 
 // Is shown the tensors of a pass. Keeping one costs no copy: a shared tensor is not written again.
@@ -26,11 +27,25 @@ class Observer {
   virtual void see(int64_t layer, Site site, const Tensor& value) = 0;
 };
 
+// How the layers of one kind attend in this step. Layers are of one kind when they share mask,
+// score program, scale and where their keys come from: Gemma's local layers are one kind and its
+// global ones another, a decoder's cross-attention is a third.
+struct AttentionStep {
+  std::span<const Segment> segments;  // of the queries; the plan was made from them
+  AttentionPlan* plan = nullptr;
+  // The keys that this step adds lie in the cache behind those it has; without a cache they are all
+  // there are, as in an encoder.
+  KvCache* cache = nullptr;
+  // Where the new keys' rows are, if not where the queries' are: segments of `memory`.
+  std::span<const Segment> memory_segments = {};
+};
+
 struct Step {
   std::span<const int32_t> positions;  // [tokens], of each token in its own sequence
-  std::span<const Segment> segments;
-  KvCache* cache = nullptr;
-  AttentionPlan* plan = nullptr;  // made from segments, the same for every layer
+  std::span<const AttentionStep> kinds;
+  // An encoder's output [its tokens, width], for layers that look at it; never made when the cache
+  // has its keys already.
+  Tensor memory = {};
   Observer* observer = nullptr;
 
   void show(int64_t layer, Site site, const Tensor& value) const {

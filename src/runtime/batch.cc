@@ -32,8 +32,13 @@ KvCacheShape cache_shape(const models::DecoderConfig& config, const RunOptions& 
           .v_dtype = options.kv};
 }
 
-AttentionPlan empty_plan(const models::DecoderConfig& config) {
-  return {config.attention_shape(), {}, {.mask = causal(), .threads = current_pool().threads()}};
+std::vector<AttentionPlan> empty_plans(const models::DecoderConfig& config) {
+  std::vector<AttentionPlan> plans;
+  for (AttentionOptions options : config.kinds) {
+    options.threads = current_pool().threads();
+    plans.emplace_back(config.attention_shape(), std::span<const Segment>(), options);
+  }
+  return plans;
 }
 
 int64_t longest(std::span<const int64_t> lengths) {
@@ -59,7 +64,7 @@ Batch::Batch(const models::Decoder& model, const RunOptions& options,
       pages_(cache_.shape().pages),
       slice_rows_(std::clamp<int64_t>(
           kSliceBytes / (model.config.vocabulary * int64_t{sizeof(float)}), 1, 256)),
-      plan_(empty_plan(model.config)) {
+      plans_(empty_plans(model.config)) {
   model_.reserve(longest(lengths));
   int64_t rows = 0;
   for (const int64_t length : lengths) rows += length;
@@ -68,22 +73,26 @@ Batch::Batch(const models::Decoder& model, const RunOptions& options,
   positions_.reserve(rows);
   segments_.reserve(lengths.size());
   members_.reserve(lengths.size());
-
-  reserve_plan(lengths);
+  kinds_.reserve(plans_.size());
+  reserve_plans(lengths);
 }
 
 // Plans the widest steps of single tokens once, so that those to come find the room they need:
 // the longest sequences together, for every number of them with which their keys are still shared
 // out between threads, and all.
-void Batch::reserve_plan(std::span<const int64_t> lengths) {
+void Batch::reserve_plans(std::span<const int64_t> lengths) {
   std::vector<int64_t> longest_first(lengths.begin(), lengths.end());
   std::sort(longest_first.begin(), longest_first.end(), std::greater<>());
   for (const int64_t length : longest_first) {
     segments_.push_back({std::ssize(segments_), 1, length, {}});
-    if (std::ssize(segments_) <= 8 * current_pool().threads()) plan_.replan(segments_);
+    if (std::ssize(segments_) <= 8 * current_pool().threads()) replan();
   }
-  plan_.replan(segments_);
+  replan();
   segments_.clear();
+}
+
+void Batch::replan() {
+  for (AttentionPlan& plan : plans_) plan.replan(segments_);
 }
 
 Sequence Batch::start(std::span<const TokenId> prompt, int64_t length) const {
@@ -129,12 +138,10 @@ Tensor Batch::run(nn::Observer* observer) {
   counts_.padded_rows = most_rows * std::ssize(segments_);
   counts_.padded_keys = most_keys * std::ssize(segments_);
 
-  plan_.replan(segments_);
-  const nn::Step step{.positions = positions_,
-                      .segments = segments_,
-                      .cache = &cache_,
-                      .plan = &plan_,
-                      .observer = observer};
+  replan();
+  kinds_.clear();
+  for (AttentionPlan& plan : plans_) kinds_.push_back({segments_, &plan, &cache_});
+  const nn::Step step{.positions = positions_, .kinds = kinds_, .observer = observer};
   Tensor hidden = model_.hidden(tokens_, step);
   for (std::size_t i = 0; i < members_.size(); ++i) members_[i]->cached = segments_[i].keys;
   tokens_.clear();

@@ -78,19 +78,21 @@ class Batch {
   const StepCounts& last_step() const noexcept { return counts_; }
 
  private:
-  void reserve_plan(std::span<const int64_t> lengths);
+  void reserve_plans(std::span<const int64_t> lengths);
+  void replan();
 
   const models::Decoder& model_;
   KvCache cache_;
   PagePool pages_;
   int64_t slice_rows_;
-  AttentionPlan plan_;
+  std::vector<AttentionPlan> plans_;  // of each kind of layer
   StepCounts counts_;
   // Of the step that is being put together:
   std::vector<TokenId> tokens_;
   std::vector<int32_t> positions_;
   std::vector<Segment> segments_;
   std::vector<Sequence*> members_;
+  std::vector<nn::AttentionStep> kinds_;
 };
 
 // Which sequences take part in the next step with how many tokens: every one that is past its

@@ -35,6 +35,18 @@ void require_same_shape(const char* call, const Tensor& a, const Tensor& b) {
           "{}: {} and {} differ", call, a, b);
 }
 
+// x [rows, width] number by number, where it lies when nobody else has it.
+template <class Work>
+Tensor map_rows(Tensor x, const Work& work) {
+  const auto in = std::as_const(x).view<float, 2>();
+  Tensor made = x.sole_owner() ? std::move(x) : like(x);
+  const auto out = made.writable<float, 2>();
+  over_rows(out.shape[0], out.shape[1], [&](int64_t first, int64_t count) {
+    work(in.rows(first, count), out.rows(first, count));
+  });
+  return made;
+}
+
 }  // namespace
 
 Tensor linear(const Tensor& x, const Weight& weight) {
@@ -108,6 +120,21 @@ Tensor rms_norm(const Tensor& x, std::span<const float> gain, float epsilon) {
   return normed;
 }
 
+Tensor layer_norm(const Tensor& x, std::span<const float> gain, std::span<const float> shift,
+                  float epsilon) {
+  const auto in = x.view<float, 2>();
+  require(static_cast<int64_t>(gain.size()) == in.shape[1] &&
+              (shift.empty() || shift.size() == gain.size()),
+          "layer_norm: gain of {} and shift of {} numbers for {}", gain.size(), shift.size(), x);
+  Tensor normed({in.shape[0], in.shape[1]});
+  const auto out = normed.writable<float, 2>();
+  over_rows(out.shape[0], out.shape[1], [&](int64_t first, int64_t count) {
+    regard::layer_norm(in.rows(first, count), gain.data(), shift.empty() ? nullptr : shift.data(),
+                       epsilon, out.rows(first, count));
+  });
+  return normed;
+}
+
 Tensor log_sum_exp(const Tensor& x) {
   const auto in = x.view<float, 2>();
   Tensor sums({in.shape[0]});
@@ -118,16 +145,36 @@ Tensor log_sum_exp(const Tensor& x) {
   return sums;
 }
 
-Tensor swiglu(const Tensor& gate, Tensor up) {
-  require_same_shape("swiglu", gate, up);
+Tensor activate_gated(Activation function, const Tensor& gate, Tensor up) {
+  require_same_shape("activate_gated", gate, up);
   Tensor gated = up.sole_owner() ? std::move(up) : like(gate);
   const auto g = gate.view<float, 2>();
   const auto out = gated.writable<float, 2>();
   const View<const float, 2> u = up ? up.view<float, 2>() : View<const float, 2>(out);
   over_rows(out.shape[0], out.shape[1], [&](int64_t first, int64_t count) {
-    regard::swiglu(g.rows(first, count), u.rows(first, count), out.rows(first, count));
+    regard::activate_gated(function, g.rows(first, count), u.rows(first, count),
+                           out.rows(first, count));
   });
   return gated;
+}
+
+Tensor activate(Activation function, Tensor x) {
+  return map_rows(std::move(x), [&](View<const float, 2> in, View<float, 2> out) {
+    regard::activate(function, in, out);
+  });
+}
+
+Tensor scale(Tensor x, float factor) {
+  return map_rows(std::move(x), [&](View<const float, 2> in, View<float, 2> out) {
+    regard::scale(in, factor, out);
+  });
+}
+
+Tensor softcap(Tensor x, float cap) {
+  require(cap > 0, "softcap: a cap of {} is not positive", cap);
+  return map_rows(std::move(x), [&](View<const float, 2> in, View<float, 2> out) {
+    regard::softcap(in, cap, out);
+  });
 }
 
 Tensor rope(Tensor x, const RopeTable& table, std::span<const int32_t> positions,
@@ -152,12 +199,22 @@ Tensor rope(Tensor x, const RopeTable& table, std::span<const int32_t> positions
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, KvCache& cache, int64_t layer,
                  std::span<const Segment> segments, AttentionPlan& plan) {
-  const auto keys = k.view<float, 3>();
-  const auto values = v.view<float, 3>();
-  cache.append(layer, segments, keys, values, {}, current_pool());
+  cache.append(layer, segments, k.view<float, 3>(), v.view<float, 3>(), {}, current_pool());
+  return attention(q, cache, layer, plan);
+}
+
+Tensor attention(const Tensor& q, const KvCache& cache, int64_t layer, AttentionPlan& plan) {
   const auto queries = q.view<float, 3>();
-  Tensor mixed({queries.shape[0], queries.shape[1], values.shape[2]});
+  Tensor mixed({queries.shape[0], queries.shape[1], cache.shape().dim_v});
   plan.run(cache, layer, queries, mixed.writable<float, 3>(), current_pool());
+  return mixed;
+}
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionPlan& plan) {
+  const auto queries = q.view<float, 3>();
+  const auto values = v.view<float, 3>();
+  Tensor mixed({queries.shape[0], queries.shape[1], values.shape[2]});
+  plan.run(queries, k.view<float, 3>(), values, mixed.writable<float, 3>(), current_pool());
   return mixed;
 }
 

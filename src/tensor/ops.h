@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "attention/attention.h"
 #include "kernels/elementwise.h"
@@ -42,17 +43,43 @@ Tensor embedding(const PackedMatrix& table, std::span<const int32_t> ids);
 // Rows of x [rows, width] by index: [indices, width].
 Tensor gather(const Tensor& x, std::span<const int64_t> indices);
 
+// Which rows an expert gets, in their order, and how much its result counts in each.
+struct Route {
+  int64_t expert;
+  std::vector<int64_t> rows;
+  std::vector<float> weights;
+};
+using Routes = std::vector<Route>;
+
+// The `used` largest of each row of scores [rows, experts], the first among equals, and the softmax
+// over them; NaN is the smallest. One route an expert, in their order.
+Routes route(const Tensor& scores, int64_t used);
+
+// x with weights[n] · rows[n] added to its row indices[n], which are distinct.
+Tensor scatter_add(Tensor x, const Tensor& rows, std::span<const int64_t> indices,
+                   std::span<const float> weights);
+
+Tensor zeros(Tensor::Extents shape);
+
 Tensor add(const Tensor& a, Tensor b);
 inline Tensor operator+(const Tensor& a, Tensor b) { return add(a, std::move(b)); }
 
 // x [rows, width], gain [width]; see kernels/elementwise.h.
 Tensor rms_norm(const Tensor& x, std::span<const float> gain, float epsilon);
 
+// shift [width], or empty.
+Tensor layer_norm(const Tensor& x, std::span<const float> gain, std::span<const float> shift,
+                  float epsilon);
+
 // log Σ exp(x) of each row of x [rows, width]: [rows].
 Tensor log_sum_exp(const Tensor& x);
 
-// silu(gate) · up, both [rows, width]
-Tensor swiglu(const Tensor& gate, Tensor up);
+// function(x), and function(gate) · up; all [rows, width].
+Tensor activate(Activation function, Tensor x);
+Tensor activate_gated(Activation function, const Tensor& gate, Tensor up);
+
+Tensor scale(Tensor x, float factor);  // x · factor
+Tensor softcap(Tensor x, float cap);   // tanh(x / cap) · cap
 
 // Rotates every head of x [tokens, heads, dim] by the position of its token.
 Tensor rope(Tensor x, const RopeTable& table, std::span<const int32_t> positions,
@@ -65,5 +92,12 @@ Tensor rope(Tensor x, const RopeTable& table, std::span<const int32_t> positions
 // answer however the tokens were cut into calls.
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, KvCache& cache, int64_t layer,
                  std::span<const Segment> segments, AttentionPlan& plan);
+
+// The same over the keys that the cache has: of a decoder that looks at an encoder's output again.
+Tensor attention(const Tensor& q, const KvCache& cache, int64_t layer, AttentionPlan& plan);
+
+// Over this step's own keys, where nothing is kept: segment s has its keys at first_key on in k and
+// v, [all keys, kv_heads, dim] and [all keys, kv_heads, dim_v].
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionPlan& plan);
 
 }  // namespace regard

@@ -37,8 +37,9 @@ std::vector<float> run_whole(const models::Decoder& model, const std::vector<int
   AttentionPlan plan(config.attention_shape(), {&segment, 1},
                      {.mask = causal(), .threads = pool.threads()});
   model.reserve(tokens);
-  const Tensor logits = model.logits(model.hidden(
-      ids, {.positions = positions, .segments = {&segment, 1}, .cache = &cache, .plan = &plan}));
+  const nn::AttentionStep kind{{&segment, 1}, &plan, &cache};
+  const Tensor logits =
+      model.logits(model.hidden(ids, {.positions = positions, .kinds = {&kind, 1}}));
   const auto view = logits.view<float, 2>();
   return {view.data, view.data + view.size()};
 }
@@ -82,7 +83,7 @@ TEST(Llama, SharesATiedHead) {
   TinyLlama tiny;
   const std::string bytes = tiny.make().file();
   const models::Decoder model = models::load(parsed(bytes), pool);
-  EXPECT_EQ(model.head.matrix, model.embedding.table);
+  EXPECT_EQ(model.head.matrix.matrix, model.embedding.tokens.table);
 }
 
 // The message of the Error that loading gives; fails the test when there is none.

@@ -112,7 +112,7 @@ TEST(Block, IsItsFormula) {
   const Problem p;
   auto table = std::make_shared<RopeTable>(kDim, 100.0);
   table->reserve(kTokens);
-  const nn::Block block{.attention_norm = {p.gain_a, 1e-5f},
+  const nn::Block block{.attention_norms = {.before = {nn::Norm::Kind::rms, p.gain_a}},
                         .attention = {.layer = 1,
                                       .heads = kHeads,
                                       .kv_heads = kKvHeads,
@@ -123,8 +123,8 @@ TEST(Block, IsItsFormula) {
                                       .value = p.v.layer(),
                                       .output = p.o.layer(),
                                       .rotate = {table, RopeLayout::halves}},
-                        .mlp_norm = {p.gain_m, 1e-5f},
-                        .mlp = {p.gate.layer(), p.up.layer(), p.down.layer()}};
+                        .mlp_norms = {.before = {nn::Norm::Kind::rms, p.gain_m}},
+                        .mlp = {nn::Mlp{p.gate.layer(), p.up.layer(), p.down.layer()}}};
   KvCache cache({.layers = 2,
                  .pages = 1,
                  .page_keys = 16,
@@ -146,11 +146,9 @@ TEST(Block, IsItsFormula) {
       sites.push_back(site);
     }
   } count;
-  const Tensor y = block(Tensor::of(p.x.data(), {kTokens, kWidth}), {.positions = positions,
-                                                                     .segments = segments,
-                                                                     .cache = &cache,
-                                                                     .plan = &plan,
-                                                                     .observer = &count});
+  const nn::AttentionStep kind{segments, &plan, &cache};
+  const Tensor y = block(Tensor::of(p.x.data(), {kTokens, kWidth}),
+                         {.positions = positions, .kinds = {&kind, 1}, .observer = &count});
   const std::vector<Row> wanted = formula(p);
   const auto got = y.view<float, 2>();
   for (int64_t t = 0; t < kTokens; ++t) {

@@ -114,7 +114,7 @@ TEST(Ops, AddAndSwigluAreElementByElement) {
                              for (std::size_t i = 0; i < sum.size(); ++i)
                                ASSERT_EQ(sum[i], x[i] + y[i]);
                            });
-  on_one_and_three_threads([&] { return numbers<2>(swiglu(a, b)); },
+  on_one_and_three_threads([&] { return numbers<2>(activate_gated(Activation::silu, a, b)); },
                            [&](const std::vector<float>& gated) {
                              for (std::size_t i = 0; i < gated.size(); ++i) {
                                const double g = x[i];
@@ -122,7 +122,7 @@ TEST(Ops, AddAndSwigluAreElementByElement) {
                              }
                            });
   EXPECT_THROW(add(a, random_tensor({90, 332}, 3)), Error);
-  EXPECT_THROW(swiglu(a, random_tensor({89, 333}, 3)), Error);
+  EXPECT_THROW(activate_gated(Activation::silu, a, random_tensor({89, 333}, 3)), Error);
 }
 
 // A shared tensor is not written; one that was moved in gives its storage.
