@@ -1,6 +1,7 @@
 regard_test(formats/gguf LINKS formats)
 regard_test(formats/gguf_errors LINKS formats)
 regard_test(formats/gguf_hostile LINKS formats)
+regard_test(formats/hf_config LINKS formats)
 regard_test(formats/describe LINKS formats)
 regard_test(formats/smollm2_hostile LINKS formats NEEDS_MODEL)
 
