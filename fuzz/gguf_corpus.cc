@@ -2,22 +2,16 @@
 // between them use every part of the format.
 //   gguf_corpus FOLDER          writes them
 //   gguf_corpus --check FOLDER  fails unless FOLDER holds exactly these bytes
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "corpus_tool.h"
 #include "formats/ggml_types.h"
 #include "formats/gguf_builder.h"
 #include "formats/gguf_incidents.h"
 
 namespace regard {
 namespace {
-
-using Seed = std::pair<std::string, std::string>;  // name, bytes
 
 std::string every_value_type() {
   GgufBuilder file;
@@ -73,41 +67,9 @@ std::vector<Seed> seeds() {
   return all;
 }
 
-bool same(const std::filesystem::path& path, const std::string& bytes) {
-  std::ifstream file(path, std::ios::binary);
-  return file && std::string((std::istreambuf_iterator<char>(file)), {}) == bytes;
-}
-
-int check(const std::filesystem::path& folder) {
-  int wrong = 0;
-  for (const auto& [name, bytes] : seeds()) {
-    if (same(folder / (name + ".gguf"), bytes)) continue;
-    std::printf("%s.gguf is missing or out of date: run gguf_corpus %s\n", name.c_str(),
-                folder.c_str());
-    ++wrong;
-  }
-  return wrong == 0 ? 0 : 1;
-}
-
-int write(const std::filesystem::path& folder) {
-  std::filesystem::create_directories(folder);
-  for (const auto& [name, bytes] : seeds()) {
-    std::ofstream file(folder / (name + ".gguf"), std::ios::binary);
-    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    if (!file.flush()) {
-      std::fprintf(stderr, "%s.gguf: cannot be written\n", name.c_str());
-      return 1;
-    }
-  }
-  return 0;
-}
-
 }  // namespace
 }  // namespace regard
 
 int main(int count, char** arguments) {
-  if (count == 3 && std::string_view(arguments[1]) == "--check") return regard::check(arguments[2]);
-  if (count == 2) return regard::write(arguments[1]);
-  std::fprintf(stderr, "gguf_corpus [--check] FOLDER\n");
-  return 2;
+  return regard::corpus_tool(count, arguments, regard::seeds(), ".gguf");
 }

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "base/check.h"
-#include "formats/gguf_parse.h"
 #include "base/printable.h"
+#include "formats/gguf_parse.h"
 
 namespace regard {
 namespace {

@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "formats/byte_reader.h"
+#include "formats/file_kind.h"
 #include "formats/ggml_types.h"
 
 namespace regard {
@@ -30,34 +31,6 @@ bool starts_with(std::span<const std::byte> bytes, std::string_view prefix) {
          std::memcmp(bytes.data(), prefix.data(), prefix.size()) == 0;
 }
 
-// What a file without GGUF's magic seems to be, and what to do about it.
-std::string_view looks_like(std::span<const std::byte> bytes) {
-  uint64_t header = 0;
-  if (bytes.size() > sizeof header) std::memcpy(&header, bytes.data(), sizeof header);
-  if (header >= 2 && header <= 100'000'000 && bytes[sizeof header] == std::byte{'{'}) {
-    return "it looks like safetensors; give the safetensors reader its model folder, or convert it";
-  }
-  if (starts_with(bytes, "PK\x03\x04")) {
-    return "it looks like a zip archive (a wheel or a PyTorch checkpoint); unpack or convert it";
-  }
-  if (bytes.size() >= 2 && bytes[0] == std::byte{0x80} && bytes[1] >= std::byte{2} &&
-      bytes[1] <= std::byte{5}) {
-    return "it looks like a Python pickle, which can run code and is never read; convert it";
-  }
-  for (const std::string_view old : {"lmgg", "fmgg", "tjgg", "algg"}) {
-    if (starts_with(bytes, old)) return "it is of ggml's formats before GGUF; convert it";
-  }
-  if (starts_with(bytes, "version https://git-lfs")) {
-    return "it is a Git LFS pointer; fetch the file itself with git lfs pull";
-  }
-  if (starts_with(bytes, "<!DOCTYPE") || starts_with(bytes, "<!doctype") ||
-      starts_with(bytes, "<html")) {
-    return "it is a web page, so the download went wrong";
-  }
-  if (starts_with(bytes, "{")) return "it looks like JSON; name the .gguf file";
-  return "it is another kind of file, or damaged";
-}
-
 struct Counts {
   uint64_t tensors;
   uint64_t keys;
@@ -72,7 +45,7 @@ Counts read_start(ByteReader& reader, std::span<const std::byte> bytes, GgufHead
     reader.refuse(
         "is not GGUF: it begins with the bytes {:02x} {:02x} {:02x} {:02x}, not with "
         "\"GGUF\"; {}",
-        byte_at(0), byte_at(1), byte_at(2), byte_at(3), looks_like(bytes));
+        byte_at(0), byte_at(1), byte_at(2), byte_at(3), advice(file_kind(bytes)));
   }
   if (bytes.size() < kStartBytes) {
     reader.refuse("has {} bytes, and the start of a GGUF file takes {}; download it again",

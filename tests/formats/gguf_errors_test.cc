@@ -45,7 +45,7 @@ TEST(GgufErrors, OtherFiles) {
   EXPECT_EQ(
       refusal(safetensors + "1234"),
       "m.gguf: is not GGUF: it begins with the bytes 35 00 00 00, not with \"GGUF\"; it looks "
-      "like safetensors; give the safetensors reader its model folder, or convert it");
+      "like safetensors; name the model's folder, or convert it");
   const std::pair<std::string, std::string> kLooks[] = {
       {std::string("PK\x03\x04") + "archive", "zip archive"},
       {"\x80\x02}q\x01X", "Python pickle"},
