@@ -13,4 +13,8 @@ const CharClass* basic_plane_classes();
 
 CharClass class_beyond_basic_plane(char32_t c) noexcept;
 
+inline CharClass class_of(char32_t c) {
+  return c < 0x10000 ? basic_plane_classes()[c] : class_beyond_basic_plane(c);
+}
+
 }  // namespace regard::unicode

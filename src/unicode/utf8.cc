@@ -26,10 +26,7 @@ Utf8Step utf8_step(std::string_view bytes) noexcept {
   return {Kind::character, length};
 }
 
-namespace {
-
-// Length of the run of ASCII at the start of bytes, to a multiple of eight but for its end.
-size_t ascii_run(std::string_view bytes) noexcept {
+size_t ascii_prefix(std::string_view bytes) noexcept {
   size_t run = 0;
   while (run + 8 <= bytes.size()) {
     uint64_t word;
@@ -41,11 +38,9 @@ size_t ascii_run(std::string_view bytes) noexcept {
   return run;
 }
 
-}  // namespace
-
 int64_t first_invalid_utf8(std::string_view bytes) noexcept {
   size_t at = 0;
-  while ((at += ascii_run(bytes.substr(at))) < bytes.size()) {
+  while ((at += ascii_prefix(bytes.substr(at))) < bytes.size()) {
     const Utf8Step step = utf8_step(bytes.substr(at));
     if (step.kind != Utf8Step::Kind::character) return static_cast<int64_t>(at);
     at += step.length;
@@ -53,9 +48,28 @@ int64_t first_invalid_utf8(std::string_view bytes) noexcept {
   return -1;
 }
 
+void append_character(char32_t c, std::string& out) {
+  const auto tail = [&](int shift) { out += static_cast<char>(0x80 | (c >> shift & 0x3F)); };
+  if (c < 0x80) {
+    out += static_cast<char>(c);
+  } else if (c < 0x800) {
+    out += static_cast<char>(0xC0 | c >> 6);
+    tail(0);
+  } else if (c < 0x10000) {
+    out += static_cast<char>(0xE0 | c >> 12);
+    tail(6);
+    tail(0);
+  } else {
+    out += static_cast<char>(0xF0 | c >> 18);
+    tail(12);
+    tail(6);
+    tail(0);
+  }
+}
+
 int append_well_formed(std::string_view bytes, std::string& out) {
   while (!bytes.empty()) {
-    const size_t run = ascii_run(bytes);
+    const size_t run = ascii_prefix(bytes);
     out += bytes.substr(0, run);
     bytes.remove_prefix(run);
     if (bytes.empty()) break;

@@ -2,6 +2,7 @@
 // not.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -18,6 +19,9 @@ struct Utf8Step {
 
 // Requires: bytes is not empty.
 Utf8Step utf8_step(std::string_view bytes) noexcept;
+
+// Length of the ASCII at the start of bytes.
+size_t ascii_prefix(std::string_view bytes) noexcept;
 
 // Offset of the first byte that is not part of a well-formed character, or -1.
 int64_t first_invalid_utf8(std::string_view bytes) noexcept;
@@ -39,6 +43,13 @@ inline char32_t read_character(const char*& at) noexcept {
       (first & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
   return at += 4, c;
 }
+
+constexpr size_t utf8_length(char32_t c) noexcept {
+  return c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+}
+
+// Appends the character in UTF-8. Requires: a code point that is not a surrogate.
+void append_character(char32_t c, std::string& out);
 
 // Appends bytes to out, each maximal broken subpart as U+FFFD, as Python's
 // bytes.decode(errors="replace") does. Returns the length of a cut character at the end, which is

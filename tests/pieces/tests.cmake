@@ -1,0 +1,1 @@
+regard_test(pieces/pieces LINKS pieces)
