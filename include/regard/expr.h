@@ -158,7 +158,8 @@ enum class ElementType : uint8_t {
 // A captured array: a name and a view of numbers that stay where they are and are read when the
 // program runs. Two Arrays are the same if one is a copy of the other. Calling it with as many
 // indices as it has axes is a gather: bias(head(), query(), key()). An index out of range is never
-// read: a real value is NaN then, and an integer or boolean one makes the whole result NaN.
+// read: a real value is NaN then, and an integer or boolean one makes the whole result NaN. What a
+// score or weight would read for a masked key changes nothing.
 class Array {
  public:
   static constexpr int kMaxRank = 4;

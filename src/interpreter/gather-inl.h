@@ -63,18 +63,30 @@ struct GatherTruth {
 };
 
 // Notes the lanes of one vector that read outside an array.
-inline void note_poison(TileRun& run, TileShape shape, int row, int vector, uint32_t lanes) {
+inline void note_poison(TileRun& run, const TileStep& step, int row, int vector, uint32_t lanes) {
   run.poisoned = true;
+  uint16_t* const poison = run.poison[step.masks];
   const int rows = run.place->rows;
-  for (int r = 0; r < rows; ++r) {
-    uint16_t* const of_row = run.poison + r * kTilePanels;
-    const bool whole = shape == TileShape::one ||
-                       (shape == TileShape::row && r / 16 == vector && (lanes >> r % 16 & 1) != 0);
-    if (whole) {
-      std::memset(of_row, 0xff, kTilePanels * sizeof(uint16_t));
-    } else if (shape == TileShape::key || (shape == TileShape::full && r == run.first_row + row)) {
-      of_row[vector] = static_cast<uint16_t>(of_row[vector] | lanes);
-    }
+  const auto spoil = [&](int r) {
+    uint16_t& panel = poison[r * kTilePanels + vector];
+    panel = static_cast<uint16_t>(panel | lanes);
+  };
+  const auto spoil_row = [&](int r) {
+    std::memset(poison + r * kTilePanels, 0xff, kTilePanels * sizeof(uint16_t));
+  };
+  switch (step.shape) {
+    case TileShape::full:
+      return spoil(run.first_row + row);
+    case TileShape::key:
+      for (int r = 0; r < rows; ++r) spoil(r);
+      return;
+    case TileShape::row:
+      for (int r = 16 * vector; r < rows && r < 16 * vector + 16; ++r) {
+        if ((lanes >> r % 16 & 1) != 0) spoil_row(r);
+      }
+      return;
+    case TileShape::one:
+      for (int r = 0; r < rows; ++r) spoil_row(r);
   }
 }
 
@@ -245,7 +257,7 @@ HWY_ATTR void gather_rows(TileRun& run, const TileStep& step, const Axes& axes) 
         x = select(lanes[v], Kind::at(data, add(safe, broadcast_bits(row.base))), x);
       }
       store(x, to + 16 * v);
-      if (Kind::kPoisons) note_poison(run, step.shape, r, v, ~found & 0xffff);
+      if (Kind::kPoisons) note_poison(run, step, r, v, ~found & 0xffff);
     }
   }
 }
@@ -285,7 +297,7 @@ HWY_ATTR void gather_step(TileRun& run, const TileStep& step) {
       }
       store(found, to + 16 * v);
       if (Kind::kPoisons && inside != 0xffff) {
-        note_poison(run, step.shape, r, v, ~inside & 0xffff);
+        note_poison(run, step, r, v, ~inside & 0xffff);
       }
     }
   }

@@ -28,7 +28,7 @@ struct TileRun {
   float* scores = nullptr;    // of the block
   uint16_t* masks = nullptr;  // of the block
   void* const* outputs = nullptr;
-  uint16_t* poison = nullptr;  // of the tile, [rows][8]
+  uint16_t* poison[2] = {};  // of the tile, [rows][8]: of scores, of scores and masks
   bool poisoned = false;
   int first_row = 0;
   int panels = 0;

@@ -35,8 +35,9 @@ struct Draft {
   TileShape shape;
   uint16_t array = 0;
   int order;
-  int to = -1;      // value; -1: an output, the masks or the scores, as the kernel says
-  int output = -1;  // of a copy
+  bool masks = false;  // the mask depends on it
+  int to = -1;         // value; -1: an output, the masks or the scores, as the kernel says
+  int output = -1;     // of a copy
   int operands = 0;
   int from[4] = {};
 };
@@ -65,6 +66,7 @@ class Preparation {
     for (std::size_t i = 0; i < program_.code.size(); ++i) read(program_.code[i], i);
     score_ = result("score", program_.score, kReal);
     mask_ = result("mask", program_.mask, kTruth);
+    find_poison();
     for (const int slot : program_.outputs) {
       require(slot >= 0, "tile program: an output has no slot");
       outputs_.push_back(result("output", slot, kReal | kInteger));
@@ -148,12 +150,23 @@ class Preparation {
       if (code.op == TileOp::to_real && (at(draft.from[0]).type & kInteger) == 0) {
         draft.kernel = kTruthToReal;
       }
-      poisons_ = poisons_ || code.op == TileOp::gather_i32 || code.op == TileOp::gather_bool;
       draft.to = made;
       value.maker = static_cast<int>(drafts_.size());
       drafts_.push_back(draft);
     }
     slots_[code.to] = made;
+  }
+
+  // Which gathers spoil a mask, and which only a score.
+  void find_poison() {
+    std::vector<bool> masks(values_.size());
+    if (mask_ >= 0) masks[index(mask_)] = true;
+    for (auto draft = drafts_.rbegin(); draft != drafts_.rend(); ++draft) {
+      draft->masks = masks[index(draft->to)];
+      for (int k = 0; draft->masks && k < draft->operands; ++k) masks[index(draft->from[k])] = true;
+      const auto op = static_cast<TileOp>(draft->kernel);
+      if (within(op, TileOp::gather_i32, TileOp::gather_bool)) poisons_[draft->masks] = true;
+    }
   }
 
   // What makes a value that nobody else reads, if it is this operation on every score.
@@ -314,8 +327,9 @@ class Preparation {
 
   void place_values() {
     int32_t numbers = 0;
-    if (poisons_) {
-      out_.poison = numbers;
+    for (int plane = 0; plane < 2; ++plane) {
+      if (!poisons_[plane]) continue;
+      out_.poison[plane] = numbers;
       numbers += kFoldRows * kTilePanels / 2;  // 16 bits each
     }
     // Buffers are numbered first: their size depends on how many there are.
@@ -378,6 +392,7 @@ class Preparation {
     step.kernel = draft.kernel;
     step.shape = draft.shape;
     step.array = draft.array;
+    step.masks = draft.masks;
     step.operands = static_cast<uint8_t>(draft.operands);
     for (int k = 0; k < draft.operands; ++k) {
       step.operand[k] = operand(draft.from[k], draft.shape);
@@ -405,7 +420,7 @@ class Preparation {
   std::vector<Draft> drafts_;
   int score_ = -1, mask_ = -1;  // values
   std::vector<int> outputs_;    // values
-  bool poisons_ = false;
+  bool poisons_[2] = {};        // scores; scores and masks
   PreparedTileProgram out_;
 };
 

@@ -81,7 +81,8 @@ enum class TileOp : uint8_t {
   bool_to_int,  // 1 or 0
   // an element of an array; a, b, c, d are its indices, as many as its rank
   gather_f32,   // index out of range: NaN
-  gather_i32,   // index out of range: the score becomes NaN and its key allowed, whatever follows
+  gather_i32,   // index out of range: the score becomes NaN, whatever follows, and where the mask
+                // depends on it the key allowed; a key that the mask leaves out stays masked
   gather_bool,  // as gather_i32; bytes, true where not 0
 };
 
@@ -123,6 +124,7 @@ struct TileStep {
   TileShape shape = TileShape::full;
   uint8_t operands = 0;
   uint16_t array = 0;
+  bool masks = false;  // a gather that the mask depends on
   TileOperand to;
   TileOperand operand[4];
 };
@@ -132,7 +134,9 @@ struct PreparedTileProgram {
   int tile_steps = 0;
   int block_rows = 1;   // rows that go through the steps together
   int64_t numbers = 0;  // of scratch
-  int64_t poison = -1;  // where lanes to spoil are noted, in scratch; -1: nothing can spoil one
+  // Where lanes to spoil are noted, in scratch: those of scores, those of scores and masks; -1:
+  // nothing can spoil one.
+  int64_t poison[2] = {-1, -1};
   std::vector<TileShape> outputs;  // how far each of TileProgram::outputs varies
 };
 

@@ -119,24 +119,36 @@ constexpr Table kTable = make_table();
 
 // ---- masks and spoiled lanes ----
 
+// The keys that a tile has, of 16.
+uint16_t allowed_panel(const TilePlace& place, int panel) {
+  const int left = place.keys - 16 * panel;
+  return left >= 16 ? 0xffff : left <= 0 ? 0 : static_cast<uint16_t>((1u << left) - 1);
+}
+
 void allow_all(const TilePlace& place, uint16_t* masks) {
   uint16_t allowed[kTilePanels];
-  for (int p = 0; p < kTilePanels; ++p) {
-    const int left = place.keys - 16 * p;
-    allowed[p] = left >= 16 ? 0xffff : left <= 0 ? 0 : static_cast<uint16_t>((1u << left) - 1);
-  }
+  for (int p = 0; p < kTilePanels; ++p) allowed[p] = allowed_panel(place, p);
   for (int r = 0; r < place.rows; ++r)
     std::memcpy(masks + r * kTilePanels, allowed, sizeof allowed);
 }
 
-void show_poison(const TileRun& run, float* scores, uint16_t* masks) {
-  for (int r = 0; r < run.place->rows; ++r) {
-    for (int key = 0; key < run.place->keys; ++key) {
-      const auto bit = static_cast<uint16_t>(1u << key % 16);
-      const int panel = r * kTilePanels + key / 16;
-      if ((run.poison[panel] & bit) == 0) continue;
-      masks[panel] = static_cast<uint16_t>(masks[panel] | bit);
-      scores[r * kTileKeys + key] = kNotANumber;
+// A spoiled mask allows its key, so that the NaN shows. A spoiled score alone leaves the mask as it
+// is: masked means absent.
+HWY_ATTR void show_poison(const TileRun& run, float* scores, uint16_t* masks) {
+  for (int plane = 0; plane < 2; ++plane) {
+    const uint16_t* const poison = run.poison[plane];
+    if (poison == nullptr) continue;
+    for (int r = 0; r < run.place->rows; ++r) {
+      for (int p = 0; p < run.panels; ++p) {
+        const uint32_t bits = poison[r * kTilePanels + p];
+        if (bits == 0) continue;
+        float* const at = scores + r * kTileKeys + 16 * p;
+        store(select(mask_of_bits(bits), broadcast(kNotANumber), load(at)), at);
+        if (plane == 1) {
+          uint16_t& panel = masks[r * kTilePanels + p];
+          panel = static_cast<uint16_t>(panel | (bits & allowed_panel(*run.place, p)));
+        }
+      }
     }
   }
 }
@@ -160,9 +172,11 @@ HWY_ATTR void run_tile_program(const TileProgram& program, const TilePlace& plac
   run.extent[static_cast<int>(TileShape::one)] = {1, 1};
   run.extent[static_cast<int>(TileShape::row)] = {1, (place.rows + 15) / 16};
   run.extent[static_cast<int>(TileShape::key)] = {1, run.panels};
-  if (prepared.poison >= 0) {
-    run.poison = reinterpret_cast<uint16_t*>(tile + prepared.poison);
-    std::memset(run.poison, 0, sizeof(uint16_t) * kFoldRows * kTilePanels);
+  for (int plane = 0; plane < 2; ++plane) {
+    if (prepared.poison[plane] < 0) continue;
+    run.poison[plane] = reinterpret_cast<uint16_t*>(tile + prepared.poison[plane]);
+    std::memset(run.poison[plane], 0,
+                static_cast<std::size_t>(place.rows) * kTilePanels * sizeof(uint16_t));
   }
   const TileStep* const first = prepared.steps.data();
   const TileStep* const blocks = first + prepared.tile_steps;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "interpreter/program.h"
+#include "interpreter/signature.h"
 #include "kernels/bits.h"
 #include "kernels/elementwise.h"
 #include "simd/target.h"
@@ -57,7 +58,8 @@ struct Spot {
 
 struct Plain {
   const TileProgram& program;
-  bool poisoned = false;
+  bool poisoned = false;  // some integer or boolean gather was outside its array
+  bool outside = false;   // this one
 
   uint32_t gather(const TileInstruction& code, const std::vector<uint32_t>& slot) {
     const TileArray& array = program.arrays[code.array];
@@ -66,7 +68,7 @@ struct Plain {
     for (int k = 0; k < array.rank; ++k) {
       const int64_t i = static_cast<int32_t>(slot[index[k]]);
       if (i < 0 || i >= array.shape[k]) {
-        poisoned = poisoned || code.op != TileOp::gather_f32;
+        outside = code.op != TileOp::gather_f32;
         return code.op == TileOp::gather_f32 ? std::bit_cast<uint32_t>(kNaN) : 0;
       }
       offset += i * array.strides[k];
@@ -244,6 +246,11 @@ inline std::vector<bool> truths(const TileProgram& program) {
   return is_truth;
 }
 
+inline int operands_of(const TileInstruction& code, const TileProgram& program) {
+  const bool gathers = code.op >= TileOp::gather_f32;
+  return signature(code.op, gathers ? program.arrays[code.array].rank : 0).operands;
+}
+
 // What the program means for every score of the tile.
 inline Result plain(const TileProgram& program, const Tile& tile) {
   const std::vector<bool> is_truth = truths(program);
@@ -255,13 +262,22 @@ inline Result plain(const TileProgram& program, const Tile& tile) {
     for (int key = 0; key < tile.keys; ++key) {
       const Spot spot = tile.spot(r, key);
       Plain lane{program};
+      std::vector<bool> spoiled(slot.size());
       for (const TileInstruction& code : program.code) {
+        lane.outside = false;
         slot[code.to] = lane.evaluate(code, slot, is_truth, spot);
+        bool spoils = lane.outside;
+        const uint16_t from[4] = {code.a, code.b, code.c, code.d};
+        for (int k = 0; k < operands_of(code, program); ++k) spoils = spoils || spoiled[from[k]];
+        spoiled[code.to] = spoils;
+        lane.poisoned = lane.poisoned || lane.outside;
       }
       float& score = means.scores[static_cast<std::size_t>(r * kTileKeys + key)];
       if (program.score >= 0) score = real(slot[static_cast<std::size_t>(program.score)]);
       bool allowed = program.mask < 0 || slot[static_cast<std::size_t>(program.mask)] != 0;
-      if (lane.poisoned) score = kNaN, allowed = true;
+      // What read outside an array spoils the score, and the mask where that depends on it.
+      if (lane.poisoned) score = kNaN;
+      allowed = allowed || (program.mask >= 0 && spoiled[static_cast<std::size_t>(program.mask)]);
       for (std::size_t k = 0; k < program.outputs.size(); ++k) {
         means.outputs[k][static_cast<std::size_t>(r * kTileKeys + key)] =
             slot[static_cast<std::size_t>(program.outputs[k])];
