@@ -1,12 +1,11 @@
 // What a backward pass says it needs, and what it takes.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdio>
-#include <string>
 #include <vector>
 
+#include "base/peak_memory.h"
 #include "gradient/backward_pass.h"
+#include "reference/normalisers.h"
 
 namespace regard {
 namespace {
@@ -32,15 +31,15 @@ struct Numbers {
   }
 };
 
-std::vector<std::pair<const char*, AttentionOptions>> every_normaliser() {
-  return {{"softmax", {.mask = causal()}},
-          {"sigmoid", {.normaliser = sigmoid()}},
-          {"relu", {.normaliser = relu()}},
-          {"sparsemax", {.mask = causal(), .normaliser = sparsemax()}},
-          {"entmax", {.normaliser = entmax15()}},
-          {"hardmax", {.normaliser = hardmax()}},
-          {"squares", {.weight = program::weight() * program::weight()}},
-          {"cosine", {.similarity = cosine()}}};
+std::vector<std::pair<const char*, AttentionOptions>> every_way() {
+  std::vector<std::pair<const char*, AttentionOptions>> ways;
+  for (const auto& [name, normaliser] : testing::every_normaliser()) {
+    ways.push_back({name, {.normaliser = normaliser}});
+  }
+  ways.push_back({"causal", {.mask = causal()}});
+  ways.push_back({"squares", {.weight = program::weight() * program::weight()}});
+  ways.push_back({"cosine", {.similarity = cosine()}});
+  return ways;
 }
 
 int64_t stated(int64_t n, const AttentionOptions& options, int threads) {
@@ -51,52 +50,28 @@ int64_t stated(int64_t n, const AttentionOptions& options, int threads) {
 }
 
 TEST(BackwardMemory, GrowsWithTheRowsAndNotWithThePairs) {
-  for (const auto& [what, options] : every_normaliser()) {
+  for (const auto& [what, options] : every_way()) {
     const int64_t small = stated(8192, options, 2), large = stated(16384, options, 2);
     EXPECT_LE(large, 2 * small) << what;
     EXPECT_LT(large, int64_t{16384} * 16384 * 4 / 16) << what;
   }
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kShadowed = true;  // a sanitizer's own memory comes on top
-#else
-constexpr bool kShadowed = false;
-#endif
-
-// Kilobytes of a line of /proc/self/status.
-int64_t status(const std::string& name) {
-  std::FILE* const file = std::fopen("/proc/self/status", "r");
-  if (file == nullptr) return -1;
-  char line[256];
-  long found = -1;
-  while (std::fgets(line, sizeof line, file) != nullptr) {
-    if (std::string(line).rfind(name, 0) == 0) std::sscanf(line + name.size(), ":%ld", &found);
-  }
-  std::fclose(file);
-  return found;
-}
-
 TEST(BackwardMemory, TakesNoMoreThanItSays) {
-  std::FILE* const reset = std::fopen("/proc/self/clear_refs", "w");
-  if (kShadowed || reset == nullptr) GTEST_SKIP() << "the peak of this process cannot be measured";
-  std::fclose(reset);
-  for (const auto& [what, options] : every_normaliser()) {
+  if (!testing::forget_peak()) GTEST_SKIP() << "the peak of this process cannot be measured";
+  for (const auto& [what, options] : every_way()) {
     Numbers numbers(2048, 2, 16);
     const Recipe recipe = make_recipe(options, 2, 16, 16);
     const Segment whole{.rows = 2048, .keys = 2048};
     ThreadPool pool(2);
-    BackwardPass(numbers.arrays(), {&whole, 1}, recipe, {}, 2)
-        .run(pool);  // code comes to memory too
-    Arena::global().trim();
-    std::FILE* const clear = std::fopen("/proc/self/clear_refs", "w");
-    std::fputs("5", clear);  // the peak begins anew
-    std::fclose(clear);
-    const int64_t before = status("VmRSS");
-    BackwardPass pass(numbers.arrays(), {&whole, 1}, recipe, {}, 2);
-    pass.run(pool);
-    const int64_t grown = (status("VmHWM") - before) * 1024;
-    EXPECT_LE(grown, pass.workspace_bytes() * 105 / 100 + (256 << 10)) << what;
+    int64_t stated = 0;
+    const auto run = [&] {
+      BackwardPass pass(numbers.arrays(), {&whole, 1}, recipe, {}, 2);
+      stated = pass.workspace_bytes();
+      pass.run(pool);
+    };
+    run();  // code comes to memory too
+    EXPECT_LE(testing::peak_growth(run), stated * 105 / 100 + (256 << 10)) << what;
   }
 }
 
