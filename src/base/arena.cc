@@ -47,6 +47,8 @@ std::byte* Block::data() const noexcept {
   return node_ == nullptr ? nullptr : node_->buffer.data();
 }
 
+std::size_t Block::size() const noexcept { return node_ == nullptr ? 0 : node_->buffer.size(); }
+
 bool Block::shared() const noexcept {
   return node_ != nullptr && node_->owners.load(std::memory_order_acquire) > 1;
 }

@@ -29,6 +29,7 @@ class Block {
   ~Block();
 
   std::byte* data() const noexcept;
+  std::size_t size() const noexcept;  // at least what was asked for
   bool shared() const noexcept;  // is there another owner?
   explicit operator bool() const noexcept { return node_ != nullptr; }
 

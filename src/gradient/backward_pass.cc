@@ -130,12 +130,11 @@ BackwardPass::BackwardPass(const BackwardArrays& arrays, std::span<const Segment
     int64_t taken = 0;
     scratch_.push_back(carve(at + slot * of_thread, taken));
   }
-  std::size_t wide_bytes = 0;
   if (widen_dq_) {
-    wide_bytes = static_cast<std::size_t>(heads_ * rows_ * columns()) * sizeof(float);
-    wide_dq_ = Arena::global().take(wide_bytes);
+    wide_dq_ =
+        Arena::global().take(static_cast<std::size_t>(heads_ * rows_ * columns()) * sizeof(float));
   }
-  workspace_bytes_ = static_cast<int64_t>(bytes + wide_bytes + progress_.size() * 4 +
+  workspace_bytes_ = static_cast<int64_t>(memory_.size() + wide_dq_.size() + progress_.size() * 4 +
                                           tasks_.size() * sizeof(Task) + 16 * segments_.size()) +
                      sums_.memory_bytes() + similarity_.memory_bytes();
   for (const Scratch& s : scratch_) {

@@ -47,6 +47,10 @@ struct Cut {
 
   // Once it has seen the largest batch it allocates nothing.
   void make(const Setting& setting);
+  int64_t bytes() const noexcept {
+    return static_cast<int64_t>(tasks.size() * sizeof(Task) + joins.size() * sizeof(Join) +
+                                first_statistic.size() * sizeof(int64_t));
+  }
 };
 
 // What is left of each chunk: [kv_head][chunk] states of all rows.

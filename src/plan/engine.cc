@@ -96,9 +96,8 @@ void Engine::replan(std::span<const Segment> segments, int64_t shared_keys) {
   if (pending_.size() < cut_.joins.size()) {
     pending_ = std::vector<std::atomic<int32_t>>(2 * cut_.joins.size());
   }
-  if (static_cast<int64_t>(workspace_.size()) < workspace_bytes()) {
-    workspace_ = Buffer(static_cast<std::size_t>(workspace_bytes()), "attention workspace");
-  }
+  const auto bytes = static_cast<std::size_t>(buffer_bytes());
+  if (workspace_.size() < bytes) workspace_ = Buffer(bytes, "attention workspace");
 }
 
 int64_t Engine::thread_bytes() const noexcept {
@@ -108,6 +107,11 @@ int64_t Engine::thread_bytes() const noexcept {
 }
 
 int64_t Engine::workspace_bytes() const noexcept {
+  return buffer_bytes() + cut_.bytes() + shared_.cut().bytes() +
+         static_cast<int64_t>(cut_.joins.size() * 2 * sizeof(std::atomic<int32_t>));
+}
+
+int64_t Engine::buffer_bytes() const noexcept {
   return setting_.threads * thread_bytes() + round_up(cut_.partial_numbers * 4, 1 << 18) +
          (setting_.by_products ? round_up(cut_.statistics * 8, 64) : 0) + shared_.state_bytes();
 }

@@ -41,6 +41,7 @@ class Engine {
 
  private:
   int64_t thread_bytes() const noexcept;  // of scratch
+  int64_t buffer_bytes() const noexcept;  // of the workspace
   float* partials() const;
   float* behind_partials() const;
   float* statistics() const;

@@ -5,6 +5,10 @@
 #include <cstdio>
 #include <string>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include "base/arena.h"
 
 namespace regard::testing {
@@ -35,11 +39,14 @@ inline bool forget_peak() {
   return std::fclose(file) == 0 && written;
 }
 
-// The most memory that was held at once during call() on top of what was held before, from an arena
-// with nothing idle. Call once before, so that code and threads are in memory already.
+// The most memory that was held at once during call() on top of what was held before, when nothing
+// was kept for later use. Call once before, so that code and threads are in memory already.
 template <class Call>
 int64_t peak_growth(const Call& call) {
   Arena::global().trim();
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
   forget_peak();
   const int64_t before = status_bytes("VmRSS");
   call();
