@@ -4,38 +4,15 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <string_view>
 #include <vector>
 
+#include "bytes.h"
 #include "regard/attention.h"
-#include "regard/error.h"
 #include "regard/program.h"
 
 namespace regard {
 namespace {
-
-[[noreturn]] void complain(const char* what) {
-  std::fprintf(stderr, "attention_fuzz: %s\n", what);
-  std::abort();
-}
-
-// The input, a byte at a time; behind its end zeros.
-class Bytes {
- public:
-  Bytes(const uint8_t* data, std::size_t size) : data_(data), size_(size) {}
-  int next() { return at_ < size_ ? data_[at_++] : 0; }
-  int below(int count) { return next() % count; }
-  bool chance(int one_in) { return next() % one_in == one_in - 1; }
-  bool done() const { return at_ >= size_; }
-
- private:
-  const uint8_t* data_;
-  std::size_t size_;
-  std::size_t at_ = 0;
-};
 
 // ---- programs ----
 
@@ -274,19 +251,6 @@ struct Guarded {
     }
   }
 };
-
-// Calls work; an Error must be one line.
-template <class Work>
-bool computes(const Work& work) {
-  try {
-    work();
-    return true;
-  } catch (const Error& error) {
-    const std::string_view line = error.what();
-    if (line.empty() || line.find('\n') != line.npos) complain("an error is not one line");
-    return false;
-  }
-}
 
 Normaliser normaliser(Bytes& bytes, const Array& sinks) {
   switch (bytes.below(9)) {
