@@ -63,7 +63,9 @@ TEST(Engine, StatesItsWorkspace) {
         .workspace_bytes();
   };
   for (const Normaliser& normaliser : {softmax(), sigmoid(), relu(), hardmax()}) {
-    EXPECT_EQ(bytes({.normaliser = normaliser}, 32768), bytes({.normaliser = normaliser}, 16384));
+    // Only the list of tasks does, by less than a byte for a row.
+    EXPECT_LT(bytes({.normaliser = normaliser}, 32768),
+              bytes({.normaliser = normaliser}, 16384) + 16384);
     EXPECT_LT(bytes({.normaliser = normaliser}, 16384), 2 << 20);
   }
   // 2 threads · 96 rows · keys.
