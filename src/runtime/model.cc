@@ -36,16 +36,17 @@ std::string cache_folder() {
 
 std::string find_model(const std::string& name_or_path) {
   require(!name_or_path.empty(), "model: the name is empty");
-  if (name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".gguf")) {
-    return name_or_path;
-  }
-  const std::string path = cache_folder() + "/" + name_or_path + ".gguf";
+  const bool is_path = name_or_path.find('/') != std::string::npos || name_or_path == "." ||
+                       name_or_path == ".." || name_or_path.ends_with(".gguf") ||
+                       name_or_path.ends_with(".safetensors");
+  if (is_path) return name_or_path;
+  const std::string folder = cache_folder() + "/" + name_or_path;
+  const std::string path = folder + ".gguf";
   std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
-    fail(ErrorKind::unreadable, "model {}: {} is not there; `regard pull {}` fetches it",
-         name_or_path, path, name_or_path);
-  }
-  return path;
+  if (std::filesystem::exists(path, ignored)) return path;
+  if (std::filesystem::exists(folder + "/config.json", ignored)) return folder;
+  fail(ErrorKind::unreadable, "model {}: {} is not there; `regard pull {}` fetches it",
+       name_or_path, path, name_or_path);
 }
 
 Model::Model(std::unique_ptr<Checkpoint> checkpoint) noexcept

