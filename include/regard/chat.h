@@ -40,7 +40,7 @@ struct DateTime {
 // The most that a template may cost. What is over ends in one line that names the template's line.
 struct ChatBudget {
   int64_t source_bytes = int64_t{1} << 20;
-  int64_t steps = 4'000'000;  // about one for each expression, element and 64 bytes of text
+  int64_t steps = 3'000'000;  // about one for each expression, element and 64 bytes of text
   int64_t depth = 256;        // of nested expressions, statements, calls and values
   int64_t output_bytes = int64_t{64} << 20;
   int64_t memory_bytes = int64_t{512} << 20;  // of all values made while rendering

@@ -17,7 +17,8 @@ bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 class Lexer {
  public:
-  Lexer(std::string_view source, std::string_view name) : source_(source), name_(name) {}
+  Lexer(std::string_view source, std::string_view name, int64_t deepest)
+      : source_(source), name_(name), deepest_(deepest) {}
 
   std::vector<Token> run() {
     while (at_ < source_.size()) root();
@@ -174,6 +175,7 @@ class Lexer {
     const char c = (*found)[0];
     if (c == '(' || c == '[' || c == '{') {
       open += c == '(' ? ')' : c == '[' ? ']' : '}';
+      if (std::ssize(open) > deepest_) fail(fmt::format("nested deeper than {} levels", deepest_));
     } else if (c == ')' || c == ']' || c == '}') {
       if (open.empty()) fail(fmt::format("unexpected '{}'", c));
       if (open.back() != c) fail(fmt::format("unexpected '{}', expected '{}'", c, open.back()));
@@ -302,6 +304,7 @@ class Lexer {
 
   std::string_view source_;
   std::string_view name_;
+  int64_t deepest_;
   std::size_t at_ = 0;
   int line_ = 1;
   bool line_starts_ = true;  // the last token ended a line
@@ -321,8 +324,8 @@ std::string normal_lines(std::string_view source) {
   return lines;
 }
 
-std::vector<Token> tokens_of(std::string_view source, std::string_view name) {
-  return Lexer(source, name).run();
+std::vector<Token> tokens_of(std::string_view source, std::string_view name, int64_t deepest) {
+  return Lexer(source, name, deepest).run();
 }
 
 void fail_syntax(std::string_view name, int line, std::string_view message) {

@@ -38,8 +38,8 @@ struct Token {
 std::string normal_lines(std::string_view source);
 
 // Requires lines as above, in UTF-8. The tokens look into source. The last one is of kind end.
-// Throws Error(unreadable) "name, line 3: ...".
-std::vector<Token> tokens_of(std::string_view source, std::string_view name);
+// deepest: of brackets in brackets. Throws Error(unreadable) "name, line 3: ...".
+std::vector<Token> tokens_of(std::string_view source, std::string_view name, int64_t deepest);
 
 [[noreturn]] void fail_syntax(std::string_view name, int line, std::string_view message);
 

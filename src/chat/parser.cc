@@ -23,7 +23,7 @@ class Parser::Level {
 };
 
 Parser::Parser(std::string_view name, const ChatBudget& budget, Tree& tree)
-    : name_(name), budget_(budget), tree_(tree), tokens_(tokens_of(tree.source, name)) {}
+    : name_(name), budget_(budget), tree_(tree), tokens_(tokens_of(tree.source, name, budget.depth)) {}
 
 bool Parser::skip(std::string_view sign) noexcept {
   if (!now().is(sign)) return false;

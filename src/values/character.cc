@@ -109,7 +109,7 @@ void add_lowered(Text& out, const String& string, int64_t at, char32_t code, boo
 // turn(code, at, user) for each character.
 template <class Turn>
 void each(Run& run, const String& string, const Turn& turn) {
-  run.step(string.size / 8);
+  run.step(string.size / 4);
   for (int64_t at = 0; at < string.size;) {
     const int64_t end = at + character_bytes(string.data + at);
     turn(character(string.data + at), at, !string.user.empty() && any_user(string, at, end));
