@@ -5,8 +5,8 @@
 #include "chat/builtins.h"
 #include "chat/evaluate.h"
 #include "chat/variables.h"
-#include "unicode/utf8.h"
 #include "regard/chat.h"
+#include "unicode/utf8.h"
 
 namespace regard {
 

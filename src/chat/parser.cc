@@ -1,5 +1,4 @@
 #include "chat/parser.h"
-#include "unicode/utf8.h"
 
 #include <algorithm>
 
@@ -23,7 +22,10 @@ class Parser::Level {
 };
 
 Parser::Parser(std::string_view name, const ChatBudget& budget, Tree& tree)
-    : name_(name), budget_(budget), tree_(tree), tokens_(tokens_of(tree.source, name, budget.depth)) {}
+    : name_(name),
+      budget_(budget),
+      tree_(tree),
+      tokens_(tokens_of(tree.source, name, budget.depth)) {}
 
 bool Parser::skip(std::string_view sign) noexcept {
   if (!now().is(sign)) return false;

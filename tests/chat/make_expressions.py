@@ -1005,8 +1005,8 @@ def main():
     results = [{"template": case, "text": render(case, dict(VARIABLES))} for case in cases]
     folder = pathlib.Path(__file__).parent / "golden"
     with open(folder / "expressions.json", "w", encoding="utf-8") as file:
-        json.dump({"variables": VARIABLES, "cases": results}, file, ensure_ascii=True, indent=1)
-        file.write("\n")
+        cases = ",\n".join(json.dumps(result) for result in results)
+        file.write(f'{{"variables": {json.dumps(VARIABLES)},\n"cases": [\n{cases}]}}\n')
 
 
 if __name__ == "__main__":
