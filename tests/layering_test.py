@@ -33,6 +33,7 @@ LEFT = {
     "nn": ["tensor"],
     "json": ["base"],
     "formats": ["json"],
+    "writers": ["formats"],
     "unicode": ["base"],
     "normalise": ["unicode"],
     "pieces": ["unicode"],
