@@ -22,8 +22,8 @@ struct Forward {
   int64_t span;  // blocks of one task
 
   // The memory of one thread.
-  struct Scratch {
-    float *state, *part, *z, *z_part, *k, *a, *q, *v, *beta, *out, *sums;
+  struct Scratch : StagedTokens {
+    float *state, *part, *z, *z_part, *out, *sums;
   };
   int64_t scratch_numbers() const {
     return (span + 1) * p.dim * kStateColumns + 2 * p.dim_step +
@@ -51,21 +51,6 @@ struct Forward {
     return s;
   }
 
-  Steps steps_of(const Scratch& s, int64_t block) const {
-    Steps steps;
-    steps.columns = static_cast<int>((p.columns_of(block) + 15) / 16);
-    steps.dim = p.dim;
-    steps.dim_step = p.dim_step;
-    steps.heads = static_cast<int>(p.group);
-    steps.k = s.k;
-    steps.a = p.decays ? s.a : nullptr;
-    steps.v = s.v;
-    steps.beta = p.delta ? s.beta : nullptr;
-    steps.q = s.q;
-    steps.out = s.out;
-    return steps;
-  }
-
   // Denominators to factors.
   void invert(int count, const Scratch& s) const {
     for (int64_t member = 0; member < p.group; ++member) {
@@ -88,13 +73,12 @@ struct Forward {
               const Scratch& s) const {
     for (int64_t first = 0; first < seq.rows; first += kStepTokens) {
       const int count = static_cast<int>(std::min<int64_t>(kStepTokens, seq.rows - first));
-      p.stage_k(seq, head, first, count, s.k);
+      p.stage_keys(seq, head, first, count, s);
       p.stage_q(seq, head, first, count, s.q);
-      if (p.decays) p.stage_decay(seq, head, first, count, s.a);
-      if (p.delta) p.stage_beta(seq, head, first, count, s.beta);
       for (int64_t block = begin; block < end; ++block) {
-        Steps steps = steps_of(s, block);
+        Steps steps = p.steps_of(s, block);
         steps.tokens = count;
+        steps.out = s.out;
         p.stage_v(seq, head, block, first, count, s.v);
         run_steps(steps, s.state + (block - begin) * p.dim * kStateColumns);
         if (p.options.normalise && block == begin) {
@@ -109,9 +93,10 @@ struct Forward {
   // All keys first, then all queries. The sums over keys restart every 512: chains stay short.
   void whole(const LinearProblem::Sequence& seq, int64_t head, int64_t block, float* state,
              const Scratch& s) const {
-    p.add_keys(seq, head, block, steps_of(s, block), s.k, s.v, s.part, s.z_part, state, s.z);
-    Steps steps = steps_of(s, block);
+    p.add_keys(seq, head, block, s, s.part, s.z_part, state, s.z);
+    Steps steps = p.steps_of(s, block);
     steps.k = nullptr;
+    steps.out = s.out;
     for (int64_t first = 0; first < seq.rows; first += kStepTokens) {
       steps.tokens = static_cast<int>(std::min<int64_t>(kStepTokens, seq.rows - first));
       p.stage_q(seq, head, first, steps.tokens, s.q);

@@ -26,9 +26,9 @@ struct Backward {
   int64_t state_numbers() const { return p.dim * kStateColumns; }
 
   // The memory of one thread.
-  struct Scratch {
-    float *state, *g, *part, *states, *few, *w, *u, *e, *k, *a, *v, *beta;
-    float *q, *dout, *out, *dq, *dk, *dg, *dv, *dbeta;
+  struct Scratch : StagedTokens {
+    float *state, *g, *part, *states, *few, *w, *u, *e;
+    float *dout, *dq, *dk, *dg, *dv, *dbeta;
     float *z, *z_part, *dz, *zs, *z_states, *sums, *dsums;
   };
   Scratch scratch(float* at, int64_t* numbers) const {
@@ -47,35 +47,13 @@ struct Backward {
     for (float** x : {&s.k, &s.a, &s.dk, &s.dg}) *x = take(kStepTokens * p.dim_step);
     for (float** x : {&s.beta, &s.dbeta}) *x = take(kStepTokens);
     for (float** x : {&s.q, &s.dq}) *x = take(kStepTokens * p.group * p.dim_step);
-    for (float** x : {&s.dout, &s.out}) *x = take(kStepTokens * p.group * kStateColumns);
+    s.dout = take(kStepTokens * p.group * kStateColumns);
     for (float** x : {&s.z, &s.z_part, &s.dz}) *x = take(p.dim_step);
     s.zs = take((kStepTokens + 1) * p.dim_step);
     s.z_states = take(kept * p.dim_step);
     for (float** x : {&s.sums, &s.dsums}) *x = take(kStepTokens * p.group);
     *numbers = used;
     return s;
-  }
-
-  Steps steps_of(const Scratch& s, int64_t block) const {
-    Steps steps;
-    steps.columns = static_cast<int>((p.columns_of(block) + 15) / 16);
-    steps.dim = p.dim;
-    steps.dim_step = p.dim_step;
-    steps.heads = static_cast<int>(p.group);
-    steps.k = s.k;
-    steps.a = p.decays ? s.a : nullptr;
-    steps.v = s.v;
-    steps.beta = p.delta ? s.beta : nullptr;
-    steps.q = s.q;
-    return steps;
-  }
-
-  void stage_tokens(const LinearProblem::Sequence& seq, int64_t head, int64_t block, int64_t first,
-                    int count, const Scratch& s) const {
-    p.stage_k(seq, head, first, count, s.k);
-    p.stage_v(seq, head, block, first, count, s.v);
-    if (p.decays) p.stage_decay(seq, head, first, count, s.a);
-    if (p.delta) p.stage_beta(seq, head, first, count, s.beta);
   }
 
   // dout, and of a normalised output out = o / n: do = dout / n and dn = -(dout · out) / n, 0 where
@@ -166,14 +144,15 @@ struct Backward {
 
   void causal(const LinearProblem::Sequence& seq, int64_t head, int64_t block,
               const Scratch& s) const {
-    Steps steps = steps_of(s, block);
+    Steps steps = p.steps_of(s, block);
     steps.heads = 0;
     for (int64_t first = 0, i = 0; first < seq.rows; first += kStepTokens, ++i) {
       std::copy_n(s.state, state_numbers(), s.states + i * state_numbers());
       std::copy_n(s.z, p.dim_step, s.z_states + i * p.dim_step);
       if (first + kStepTokens >= seq.rows) break;
       steps.tokens = kStepTokens;
-      stage_tokens(seq, head, block, first, kStepTokens, s);
+      p.stage_keys(seq, head, first, kStepTokens, s);
+      p.stage_v(seq, head, block, first, kStepTokens, s.v);
       run_steps(steps, s.state);
       if (p.options.normalise) sum_keys(steps, s.z, nullptr);
     }
@@ -181,7 +160,8 @@ struct Backward {
       const int64_t first = i * kStepTokens;
       steps.heads = static_cast<int>(p.group);
       steps.tokens = static_cast<int>(std::min<int64_t>(kStepTokens, seq.rows - first));
-      stage_tokens(seq, head, block, first, steps.tokens, s);
+      p.stage_keys(seq, head, first, steps.tokens, s);
+      p.stage_v(seq, head, block, first, steps.tokens, s.v);
       p.stage_q(seq, head, first, steps.tokens, s.q);
       if (p.options.normalise) replay_sums(steps, s.z_states + i * p.dim_step, s);
       stage_dout(seq, head, block, first, steps.tokens, s);
@@ -232,8 +212,8 @@ struct Backward {
   // restart every 512.
   void whole(const LinearProblem::Sequence& seq, int64_t head, int64_t block,
              const Scratch& s) const {
-    p.add_keys(seq, head, block, steps_of(s, block), s.k, s.v, s.part, s.z_part, s.state, s.z);
-    Steps steps = steps_of(s, block);
+    p.add_keys(seq, head, block, s, s.part, s.z_part, s.state, s.z);
+    Steps steps = p.steps_of(s, block);
     for (int64_t chunk = 0; chunk < seq.rows; chunk += kSumKeys) {
       const int64_t end = std::min(chunk + kSumKeys, seq.rows);
       std::fill_n(s.part, state_numbers(), 0.0f);
@@ -269,7 +249,7 @@ struct Backward {
       for (int64_t d = 0; d < p.dim_step; ++d) s.dz[d] = s.dz[d] + s.z_part[d];
     }
     for (int64_t first = 0; first < seq.keys; first += kStepTokens) {
-      steps = steps_of(s, block);
+      steps = p.steps_of(s, block);
       steps.tokens = static_cast<int>(std::min<int64_t>(kStepTokens, seq.keys - first));
       p.stage_k(seq, head, first, steps.tokens, s.k);
       p.stage_v(seq, head, block, first, steps.tokens, s.v);

@@ -266,8 +266,31 @@ void LinearProblem::stage_key_sum(const InputView<3>& sum, std::size_t sequence,
         1, out, dim_step);
 }
 
-void LinearProblem::add_keys(const Sequence& s, int64_t head, int64_t block, Steps steps, float* k,
-                             float* v, float* part, float* z_part, float* state, float* z) const {
+void LinearProblem::stage_keys(const Sequence& s, int64_t head, int64_t first, int count,
+                               const StagedTokens& to) const {
+  stage_k(s, head, first, count, to.k);
+  if (decays) stage_decay(s, head, first, count, to.a);
+  if (delta) stage_beta(s, head, first, count, to.beta);
+}
+
+Steps LinearProblem::steps_of(const StagedTokens& staged, int64_t block) const {
+  Steps steps;
+  steps.columns = static_cast<int>((columns_of(block) + 15) / 16);
+  steps.dim = dim;
+  steps.dim_step = dim_step;
+  steps.heads = static_cast<int>(group);
+  steps.k = staged.k;
+  steps.a = decays ? staged.a : nullptr;
+  steps.v = staged.v;
+  steps.beta = delta ? staged.beta : nullptr;
+  steps.q = staged.q;
+  return steps;
+}
+
+void LinearProblem::add_keys(const Sequence& s, int64_t head, int64_t block,
+                             const StagedTokens& staged, float* part, float* z_part, float* state,
+                             float* z) const {
+  Steps steps = steps_of(staged, block);
   steps.heads = 0;
   for (int64_t chunk = 0; chunk < s.keys; chunk += kSumKeys) {
     std::fill_n(part, dim * kStateColumns, 0.0f);
@@ -275,8 +298,8 @@ void LinearProblem::add_keys(const Sequence& s, int64_t head, int64_t block, Ste
     const int64_t end = std::min(chunk + kSumKeys, s.keys);
     for (int64_t first = chunk; first < end; first += kStepTokens) {
       steps.tokens = static_cast<int>(std::min<int64_t>(kStepTokens, end - first));
-      stage_k(s, head, first, steps.tokens, k);
-      stage_v(s, head, block, first, steps.tokens, v);
+      stage_k(s, head, first, steps.tokens, staged.k);
+      stage_v(s, head, block, first, steps.tokens, staged.v);
       run_steps(steps, part);
       if (options.normalise) sum_keys(steps, z_part, nullptr);
     }

@@ -41,6 +41,12 @@ NamedMemory memory_of(std::string_view name, const InputView<Rank>& view) {
 void require_apart(std::string_view call, const std::vector<NamedMemory>& inputs,
                    const std::vector<NamedMemory>& outputs);
 
+// Up to kStepTokens tokens of one key/value head, made ready for the recurrence: one thread's
+// memory, the arrays of Steps.
+struct StagedTokens {
+  float *k, *a, *v, *beta, *q;
+};
+
 struct LinearProblem {
   struct Sequence {
     int64_t slab;             // which of the batch
@@ -77,13 +83,18 @@ struct LinearProblem {
                float* v) const;
   void stage_decay(const Sequence& s, int64_t head, int64_t first, int count, float* a) const;
   void stage_beta(const Sequence& s, int64_t head, int64_t first, int count, float* beta) const;
+  // What of k, decay and beta the rule reads.
+  void stage_keys(const Sequence& s, int64_t head, int64_t first, int count,
+                  const StagedTokens& to) const;
+  // The recurrence over staged tokens for a block of columns; how many tokens is left to say.
+  Steps steps_of(const StagedTokens& staged, int64_t block) const;
   // A block of a state, zeros where there is none: [dim][64].
   void stage_state(const InputView<4>& state, std::size_t sequence, int64_t head, int64_t block,
                    float* out) const;
   void stage_key_sum(const InputView<3>& sum, std::size_t sequence, int64_t head, float* out) const;
-  // Without causal: adds all keys of the sequence to state and z. steps: of the scratch k and v;
-  // the chains restart every kSumKeys, in part and z_part.
-  void add_keys(const Sequence& s, int64_t head, int64_t block, Steps steps, float* k, float* v,
+  // Without causal: adds all keys of the sequence to state and z; the chains restart every
+  // kSumKeys, in part and z_part.
+  void add_keys(const Sequence& s, int64_t head, int64_t block, const StagedTokens& staged,
                 float* part, float* z_part, float* state, float* z) const;
 };
 
