@@ -144,8 +144,14 @@ PLAIN = regard.array(np.zeros(3, np.float32), "plain")
     (TypeError, "arrays holds a ndarray, must hold regard.array", {"arrays": [np.zeros(3)]}),
     (TypeError, "mask is a int, must be None", {"mask": 3}),
     (ValueError, "dout is 2 x 4 x 5 x 2, must be 2 x 4 x 5 x 3", {"dout": DOUT[..., :2]}),
-    (ValueError, "out is 2 x 4 x 5 x 2, must be 2 x 4 x 5 x 3", {"out": DOUT[..., :2]})],
-    ids=range(5))
+    (ValueError, "out is 2 x 4 x 5 x 2, must be 2 x 4 x 5 x 3", {"out": DOUT[..., :2]}),
+    (TypeError, "dout is int64, must be float64, float32, float16 or bfloat16",
+     {"dout": DOUT.astype(np.int64)}),
+    (ValueError, "lse has 1 axes (3), layout 'bht' has 3", {"lse": np.zeros(3, np.float32)}),
+    (ValueError, "scale (nan) is not a finite number", {"scale": float("nan")}),
+    (TypeError, "mask is an array of int64, must be boolean", {"mask": np.ones((5, 5), np.int64)}),
+    (TypeError, "if, and, or, not and chained comparisons need a value now",
+     {"score": lambda s: s if s > 0 else 0})])
 def test_each_mistake_has_its_message(kind, words, options):
     given = {"out": DOUT, "dout": DOUT, "layout": "bhtd", **options}
     with pytest.raises(kind, match=re.escape(words)):

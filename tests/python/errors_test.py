@@ -25,6 +25,23 @@ def batch(array, size):
 
 
 CASES = [
+    *(
+        (TypeError, f"{name} is {kind}, must be float64, float32, float16 or bfloat16", made)
+        for name, kind, made in (
+            ("q", "int64", call(q=Q.astype(np.int64))),
+            ("k", "int8", call(k=K.astype(np.int8))),
+            ("v", "bool", call(v=V.astype(bool))),
+            ("q", "complex128", call(q=Q.astype(complex))),
+            ("out", "int64", call(out=np.empty((4, 4, 10), np.int64))),
+        )
+    ),
+    (TypeError, "q (list) is no array", call(q=[[0.0]])),
+    (TypeError, "k (NoneType) is no array", call(k=None)),
+    (
+        ValueError,
+        "out is f64 and q f32; either all arrays are f64 or none",
+        call(out=np.empty((4, 4, 10))),
+    ),
     (ValueError, "k has dim 7, q has 8", call(k=K[..., :7])),
     (ValueError, "v has 5 keys of 2 heads, k has 6 of 2", call(v=V[:5])),
     (ValueError, "v has 6 keys of 1 heads, k has 6 of 2", call(v=V[:, :1])),
