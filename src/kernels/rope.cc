@@ -25,41 +25,60 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace regard {
 
-RopeTable::RopeTable(int64_t dim, double base, std::span<const float> factors, double scale)
-    : dim_(dim) {
+RopeTable::RopeTable(int64_t dim, double base, std::span<const float> factors, double scale,
+                     double amplitude)
+    : dim_(dim), base_(base), scale_(scale), amplitude_(amplitude) {
   require(dim >= 2 && dim % 2 == 0, "rope: dim ({}) is not a positive even number", dim);
   require(base >= 1 && base <= 1e30, "rope: base ({}) is not in [1, 1e30]", base);
-  require(factors.empty() || static_cast<int64_t>(factors.size()) == dim / 2,
-          "rope: {} factors for {} frequencies", factors.size(), dim / 2);
   require(scale > 0 && scale <= 1e30, "rope: scale ({}) is not in (0, 1e30]", scale);
-  frequencies_ = f64::falling_powers(base, dim / 2);
-  for (std::size_t i = 0; i < frequencies_.size(); ++i) {
+  require(amplitude > 0 && amplitude <= 1e30, "rope: amplitude ({}) is not in (0, 1e30]",
+          amplitude);
+  frequencies_ = divided(factors);
+}
+
+std::vector<double> RopeTable::divided(std::span<const float> factors) const {
+  require(factors.empty() || static_cast<int64_t>(factors.size()) == dim_ / 2,
+          "rope: {} factors for {} frequencies", factors.size(), dim_ / 2);
+  std::vector<double> frequencies = f64::falling_powers(base_, dim_ / 2);
+  for (std::size_t i = 0; i < frequencies.size(); ++i) {
     const double factor = factors.empty() ? 1.0 : double{factors[i]};
     require(factor > 0 && factor <= 1e30, "rope: factor {} ({}) is not in (0, 1e30]", i, factor);
-    frequencies_[i] = frequencies_[i] / factor / scale;
+    frequencies[i] = frequencies[i] / factor / scale_;
   }
+  return frequencies;
+}
+
+void RopeTable::set_far(std::span<const float> factors, int64_t near) {
+  require(near > 0 && positions_ == 0, "rope: far factors after {} positions, near is {}",
+          positions_, near);
+  far_frequencies_ = divided(factors);
+  near_ = near;
 }
 
 void RopeTable::reserve(int64_t positions) {
-  if (positions <= positions_) return;
-  for (const double frequency : frequencies_) {
-    const double largest = static_cast<double>(positions) * frequency;
-    require(largest <= 0x1p31, "rope: {} positions reach an angle of {}; the limit is 2^31",
-            positions, largest);
-  }
-  table_.resize(static_cast<std::size_t>(positions * dim_));
-  const int64_t half = dim_ / 2;
-  for (int64_t position = positions_; position < positions; ++position) {
-    float* row = table_.data() + position * dim_;
-    for (int64_t i = 0; i < half; ++i) {
-      const double angle =
-          static_cast<double>(position) * frequencies_[static_cast<std::size_t>(i)];
-      const f64::SinCos at = f64::sin_cos(angle);
-      row[i] = static_cast<float>(at.cos);
-      row[half + i] = static_cast<float>(at.sin);
+  const int64_t rows = near_ + positions;
+  if (rows <= positions_) return;
+  for (const std::vector<double>* of : {&frequencies_, &far_frequencies_}) {
+    for (const double frequency : *of) {
+      const double largest = static_cast<double>(positions) * frequency;
+      require(largest <= 0x1p31, "rope: {} positions reach an angle of {}; the limit is 2^31",
+              positions, largest);
     }
   }
-  positions_ = positions;
+  table_.resize(static_cast<std::size_t>(rows * dim_));
+  const int64_t half = dim_ / 2;
+  for (int64_t row = positions_; row < rows; ++row) {
+    float* numbers = table_.data() + row * dim_;
+    const bool far = near_ > 0 && row >= near_;
+    const std::vector<double>& frequencies = far ? far_frequencies_ : frequencies_;
+    const auto position = static_cast<double>(far ? row - near_ : row);
+    for (int64_t i = 0; i < half; ++i) {
+      const f64::SinCos at = f64::sin_cos(position * frequencies[static_cast<std::size_t>(i)]);
+      numbers[i] = static_cast<float>(at.cos * amplitude_);
+      numbers[half + i] = static_cast<float>(at.sin * amplitude_);
+    }
+  }
+  positions_ = rows;
 }
 
 void rope(View<float, 3> x, const RopeTable& table, std::span<const int32_t> position,

@@ -40,8 +40,12 @@ struct Norm {
 //   sandwich   before and after     Ding et al. 2021; Gemma 2
 struct Norms {
   Norm before = {}, after = {}, behind = {};
+  bool residual_is_normed = false;  // before(x) takes the place of x in the sum: BLOOM's option
 
-  Tensor join(const Tensor& x, Tensor made) const { return behind(x + after(std::move(made))); }
+  // normed: before(x); made: what the part made of it.
+  Tensor join(const Tensor& x, const Tensor& normed, Tensor made) const {
+    return behind((residual_is_normed ? normed : x) + after(std::move(made)));
+  }
 };
 
 }  // namespace regard::nn

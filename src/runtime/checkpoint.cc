@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "models/load.h"
+#include "families/load.h"
 #include "simd/target.h"
 
 namespace regard {
@@ -62,8 +62,9 @@ Checkpoint::Checkpoint(const std::string& path, const LoadOptions& options)
     : pool(options.threads) {
   active_target();  // an unknown REGARD_TARGET is refused before any kernel runs
   const auto start = std::chrono::steady_clock::now();
-  const GgufFile file = GgufFile::open(path);
-  model = models::load(file, pool);
+  const GgufTensors tensors = GgufTensors::open(path);
+  const GgufFile& file = tensors.keys();
+  model = families::load(tensors, pool);
   try {
     tokenizer.emplace(tokenizer_spec(file));
   } catch (const Error& error) {

@@ -1,0 +1,185 @@
+#include "models/family_tensors.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <utility>
+
+#include "base/check.h"
+#include "base/printable.h"
+#include "matmul/matmul.h"
+#include "models/transforms.h"
+
+namespace regard::models {
+namespace {
+
+// "h.12.attn.c_attn.weight" is the pattern "h.{}.attn.c_attn.weight" with the number 12.
+struct Pattern {
+  std::string text;
+  std::vector<int64_t> numbers;
+};
+
+Pattern pattern_of(std::string_view name) {
+  constexpr std::size_t kMostDigits = 7;
+  Pattern found;
+  while (true) {
+    const std::size_t dot = std::min(name.find('.'), name.size());
+    const std::string_view part = name.substr(0, dot);
+    const bool number = !part.empty() && part.size() <= kMostDigits &&
+                        part.find_first_not_of("0123456789") == std::string_view::npos;
+    if (number) found.numbers.push_back(std::stoll(std::string(part)));
+    found.text += number ? "{}" : part;
+    if (dot == name.size()) return found;
+    found.text += '.';
+    name.remove_prefix(dot + 1);
+  }
+}
+
+std::string fill(std::string_view pattern, std::span<const int64_t> numbers) {
+  std::string text;
+  for (const int64_t number : numbers) {
+    const std::size_t at = pattern.find("{}");
+    if (at == std::string_view::npos) break;
+    text += pattern.substr(0, at);
+    text += std::to_string(number);
+    pattern.remove_prefix(at + 2);
+  }
+  return text += pattern;
+}
+
+std::string_view without_prefix(std::string_view name, const Family& family) {
+  for (const std::string_view prefix : family.prefixes) {
+    if (name.starts_with(prefix)) return name.substr(prefix.size());
+  }
+  return name;
+}
+
+struct Target {
+  const TensorRule* rule;
+  std::string_view end;
+};
+using Targets = std::unordered_map<std::string, Target>;
+
+Targets targets_of(const Family& family) {
+  Targets targets;
+  for (const TensorRule& rule : family.tensors) {
+    for (const std::string_view end : {".weight", ".bias"}) {
+      targets[std::string(rule.stored) + std::string(end)] = {&rule, end};
+    }
+  }
+  return targets;
+}
+
+}  // namespace
+
+FamilyTensors::FamilyTensors(const TensorSource& stored, const Family& family,
+                             const Settings& settings)
+    : stored_(stored), settings_(settings) {
+  collect(family);
+  add_numbers(settings.rope.far_factors.empty() ? "rope_freqs.weight" : "rope_factors_short.weight",
+              settings.rope.factors);
+  add_numbers("rope_factors_long.weight", settings.rope.far_factors);
+  for (std::size_t index = 0; index < tensors_.size(); ++index) describe(index);
+  index_ = TensorIndex(tensors_);
+  if (const TensorInfo* twice = index_.duplicate(tensors_)) {
+    fail(ErrorKind::unreadable, "{}: two tensors become {}", name(), twice->name);
+  }
+}
+
+void FamilyTensors::collect(const Family& family) {
+  const Targets targets = targets_of(family);
+  std::map<std::string, std::map<int64_t, const TensorInfo*>> stacks;
+  std::unordered_map<std::string, const TensorRule*> rules_of_stacks;
+  for (const TensorInfo& tensor : stored_.tensors()) {
+    const Pattern pattern = pattern_of(without_prefix(tensor.name, family));
+    const auto target = targets.find(pattern.text);
+    if (target == targets.end()) {
+      const auto& ignored = family.ignored;
+      if (std::find(ignored.begin(), ignored.end(), pattern.text) != ignored.end()) continue;
+      fail(ErrorKind::unreadable, "{}: tensor \"{}\" is none that a model of type {} has", name(),
+           printable(tensor.name), family.model_types.front());
+    }
+    const auto& [rule, end] = target->second;
+    if (settings_.tied && rule->name == "output") continue;
+    std::string own = fill(rule->name, pattern.numbers) + std::string(end);
+    if (rule->transform == Transform::stacked) {
+      stacks[own][pattern.numbers.back()] = &tensor;
+      rules_of_stacks[own] = rule;
+      continue;
+    }
+    tensors_.push_back(tensor);
+    tensors_.back().name = std::move(own);
+    // A vector is its own transpose.
+    const bool as_is = tensor.rank == 1 && rule->transform == Transform::transposed;
+    origins_.push_back({as_is ? Transform::as_is : rule->transform, {&tensor}, {}});
+  }
+  for (auto& [own, parts] : stacks) {
+    Origin origin{Transform::stacked, {}, {}};
+    for (const auto& [expert, tensor] : parts) {
+      if (expert != std::ssize(origin.parts)) {
+        fail(ErrorKind::unreadable, "{}: expert {} of {} is missing", name(), origin.parts.size(),
+             own);
+      }
+      origin.parts.push_back(tensor);
+    }
+    tensors_.push_back(*origin.parts.front());
+    tensors_.back().name = own;
+    origins_.push_back(std::move(origin));
+  }
+}
+
+void FamilyTensors::add_numbers(std::string own, std::span<const float> numbers) {
+  if (numbers.empty()) return;
+  TensorInfo info{std::move(own), DType::f32, "f32", 1, {1, 1, 1, 1}, std::as_bytes(numbers)};
+  info.shape[0] = std::ssize(numbers);
+  tensors_.push_back(std::move(info));
+  origins_.push_back({});
+}
+
+// What becomes of shape and type, checked; data that has to be made is left out.
+void FamilyTensors::describe(std::size_t index) {
+  TensorInfo& tensor = tensors_[index];
+  const Origin& origin = origins_[index];
+  if (origin.transform == Transform::as_is) return;
+  try {
+    const TransformedShape shape = transformed(origin.transform, origin.parts, settings_);
+    tensor.rank = shape.rank;
+    tensor.shape = shape.extents;
+    tensor.dtype = shape.dtype;
+    tensor.type_name = info(*shape.dtype).name;
+  } catch (const Error& error) {
+    fail(ErrorKind::unreadable, "{}: tensor \"{}\": {}", name(),
+         printable(origin.parts.front()->name), error.what());
+  }
+  tensor.data = {};
+}
+
+const TensorInfo* FamilyTensors::find(std::string_view wanted) const noexcept {
+  const TensorInfo* found = index_.find(tensors_, wanted);
+  if (found == nullptr) return nullptr;
+  const auto index = static_cast<std::size_t>(found - tensors_.data());
+  if (origins_[index].transform != Transform::as_is && found->data.empty()) make(index);
+  return found;
+}
+
+void FamilyTensors::make(std::size_t index) const {
+  const Origin& origin = origins_[index];
+  origin.made = transform(origin.transform, origin.parts, settings_);
+  for (const TensorInfo* part : origin.parts) stored_.release(part->data);
+  tensors_[index].data = origin.made;
+}
+
+void FamilyTensors::release(std::span<const std::byte> part) const noexcept {
+  for (std::size_t index = 0; index < tensors_.size(); ++index) {
+    if (tensors_[index].data.data() != part.data() || part.empty()) continue;
+    if (!origins_[index].made.empty()) {
+      origins_[index].made = {};
+      tensors_[index].data = {};
+    } else if (!origins_[index].parts.empty()) {
+      stored_.release(part);
+    }
+    return;
+  }
+}
+
+}  // namespace regard::models

@@ -1,0 +1,57 @@
+// Weights: takes layers out of a checkpoint by GGUF's names, each tensor checked against the shape
+// that the model's settings ask for.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/threads.h"
+#include "formats/tensor_source.h"
+#include "matmul/matmul.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+
+namespace regard::models {
+
+// How rows of a matrix are taken.
+struct Rows {
+  int64_t first = 0;   // of a matrix that holds several layers
+  int64_t all = 0;     // how many that has; 0 = only ours
+  int64_t halves = 0;  // heads of so many rows turn from adjacent-pair RoPE to halves; 0 = as is
+  bool bias = false;   // must be there; where there is one it counts anyway
+};
+
+class Weights {
+ public:
+  // Both outlive it.
+  Weights(const TensorSource& source, ThreadPool& pool) : source_(source), pool_(pool) {}
+
+  const TensorSource& source() const noexcept { return source_; }
+  bool has(const std::string& name) const noexcept { return source_.has(name); }
+
+  // Throw Error(unreadable) naming file, tensor, both shapes, or the type without kernels.
+  std::shared_ptr<const PackedMatrix> matrix(const std::string& name, int64_t outputs,
+                                             int64_t inputs, const Rows& rows = {}) const;
+  std::vector<float> vector(const std::string& name, int64_t count) const;  // finite
+  // name.weight, and name.bias.
+  nn::Linear linear(const std::string& name, int64_t outputs, int64_t inputs,
+                    const Rows& rows = {}) const;
+  // name.weight and, for LayerNorm, name.bias where there is one.
+  nn::Norm norm(nn::Norm::Kind kind, const std::string& name, int64_t width, float epsilon) const;
+  // name.weight [experts, outputs, inputs], one layer each.
+  std::vector<nn::Linear> experts(const std::string& name, int64_t experts, int64_t outputs,
+                                  int64_t inputs) const;
+
+ private:
+  const TensorInfo& checked(const std::string& name, int rank,
+                            const std::array<int64_t, 4>& shape) const;
+  std::shared_ptr<const PackedMatrix> packed(const TensorInfo& tensor, int64_t first,
+                                             int64_t outputs, int64_t inputs, int64_t halves) const;
+
+  const TensorSource& source_;
+  ThreadPool& pool_;
+};
+
+}  // namespace regard::models

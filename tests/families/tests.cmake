@@ -1,0 +1,1 @@
+regard_test(families/llama LINKS families)

@@ -1,1 +1,0 @@
-regard_test(models/llama LINKS models)
