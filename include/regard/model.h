@@ -95,6 +95,20 @@ struct Score {
   double ms = 0;
 };
 
+struct ForwardOptions {
+  bool hidden_states = true;
+  RunOptions run = {};  // kv f32 keeps keys and values as they are computed
+};
+
+// What a model makes of every token of a sequence, row-major.
+struct Forward {
+  int64_t tokens = 0, layers = 0, width = 0, vocabulary = 0;
+  std::vector<float> logits;  // [tokens, vocabulary]
+  // [layers + 1, tokens, width]: the embedding, then what each block gives, the last behind the
+  // final norm, as transformers' output_hidden_states; empty unless asked for.
+  std::vector<float> hidden_states;
+};
+
 using TextSink = std::function<void(std::string_view piece)>;
 using BatchTextSink = std::function<void(int64_t sequence, std::string_view piece)>;
 
@@ -103,7 +117,7 @@ struct Checkpoint;  // runtime/checkpoint.h: what stands behind a Model
 // Facts of the file that was loaded.
 struct ModelFacts {
   std::string path;
-  std::string architecture;
+  std::string architecture;  // GGUF's name of the family
   int64_t layers = 0;
   int64_t heads = 0;
   int64_t kv_heads = 0;
@@ -116,7 +130,9 @@ struct ModelFacts {
 
 class Model {
  public:
-  // name_or_path: a path, used as it is, or a name such as "smollm2", looked up by find_model.
+  // name_or_path: a path, used as it is, or a name such as "smollm2", looked up by find_model. A
+  // path is a GGUF file (any part of a split one), a folder as transformers saves it, or a
+  // .safetensors file with its config.json beside it.
   // Throws Error(unreadable) that names the file and the rule, and for a name the remedy.
   static Model load(const std::string& name_or_path, const LoadOptions& options = {});
 
@@ -149,6 +165,11 @@ class Model {
   Score score(std::span<const TokenId> ids, const ScoreOptions& options = {}) const;
   std::vector<Score> score(std::span<const std::vector<TokenId>> batch,
                            const ScoreOptions& options = {}) const;
+
+  // Logits and hidden states of every token.
+  Forward forward(std::span<const TokenId> ids, const ForwardOptions& options = {}) const;
+  std::vector<Forward> forward(std::span<const std::vector<TokenId>> batch,
+                               const ForwardOptions& options = {}) const;
 
   // For the rooms that look inside. Calls on one model take turns; two models are independent.
   Checkpoint& checkpoint() const noexcept { return *checkpoint_; }

@@ -22,7 +22,8 @@ Activation read_activation(const HfConfig& config, std::string_view key, std::st
                                  printable(name)));
 }
 
-void read_common(const HfConfig& config, Settings& s, double default_theta) {
+void read_common(const HfConfig& config, Settings& s, double default_theta,
+                 std::string_view layer_type) {
   s.layers = config.get_int("num_hidden_layers", 1, kMostLayers);
   s.width = config.get_int("hidden_size", 1, kMostWidth);
   s.heads = config.get_int("num_attention_heads", 1, kMostHeads);
@@ -40,7 +41,7 @@ void read_common(const HfConfig& config, Settings& s, double default_theta) {
   s.epsilon = static_cast<float>(config.find_f64("rms_norm_eps", 0, 1).value_or(1e-6));
   s.activation = read_activation(config, "hidden_act", "silu");
   s.tied = config.find_bool("tie_word_embeddings").value_or(s.tied);
-  s.rope = read_rope(config, s.dim, s.context, default_theta);
+  s.rope = read_rope(config, s.dim, s.context, default_theta, layer_type);
 }
 
 void read_windows(const HfConfig& config, Settings& s, const std::vector<bool>& usual_pattern) {

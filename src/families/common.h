@@ -16,8 +16,9 @@ using models::TensorRule;
 using models::Transform;
 
 // Sizes, norm, activation and RoPE by the names that most configurations use.
-// default_theta: the base where the file names none.
-void read_common(const HfConfig& config, Settings& settings, double default_theta = 10000);
+// default_theta: the base where the file names none; layer_type: of which layers, where it differs.
+void read_common(const HfConfig& config, Settings& settings, double default_theta = 10000,
+                 std::string_view layer_type = {});
 
 // "silu", "gelu_new", ...; refuses what is not known.
 Activation read_activation(const HfConfig& config, std::string_view key, std::string_view usual);

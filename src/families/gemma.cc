@@ -63,8 +63,7 @@ void read_gemma2(const HfConfig& config, Settings& s) {
 }
 
 void read_gemma3(const HfConfig& config, Settings& s) {
-  read_common(config, s);
-  s.rope = models::read_rope(config, s.dim, s.context, 1e6, "full_attention");
+  read_common(config, s, 1e6, "full_attention");
   s.local_rope = models::read_rope(config, s.dim, s.context, 1e4, "sliding_attention");
   if (s.local_rope->scale != 1 || s.local_rope->yarn || !s.local_rope->factors.empty() ||
       s.local_rope->dim != s.rope.dim) {

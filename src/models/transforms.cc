@@ -1,5 +1,6 @@
 #include "models/transforms.h"
 
+#include <algorithm>
 #include <cstring>
 #include <numeric>
 
@@ -55,15 +56,16 @@ std::vector<std::byte> reordered(const TensorInfo& tensor, std::span<const int64
   return made;
 }
 
-// In squares, so that either side of the copy stays in the first cache.
-template <class Item>
-void transpose(const Item* from, int64_t rows, int64_t columns, Item* to) {
+// In squares, so that either side of the copy stays in the first cache. Stored numbers lie at any
+// address.
+template <std::size_t kBytes>
+void transpose(const std::byte* from, int64_t rows, int64_t columns, std::byte* to) {
   constexpr int64_t kSquare = 32;
   for (int64_t row = 0; row < rows; row += kSquare) {
     for (int64_t column = 0; column < columns; column += kSquare) {
       for (int64_t r = row; r < std::min(row + kSquare, rows); ++r) {
         for (int64_t c = column; c < std::min(column + kSquare, columns); ++c) {
-          to[c * rows + r] = from[r * columns + c];
+          std::memcpy(to + (c * rows + r) * kBytes, from + (r * columns + c) * kBytes, kBytes);
         }
       }
     }
@@ -72,20 +74,17 @@ void transpose(const Item* from, int64_t rows, int64_t columns, Item* to) {
 
 std::vector<std::byte> transposed(const TensorInfo& tensor) {
   std::vector<std::byte> made(tensor.data.size());
-  const auto as = [&](auto item) {
-    using Item = decltype(item);
-    transpose(reinterpret_cast<const Item*>(tensor.data.data()), tensor.shape[0], tensor.shape[1],
-              reinterpret_cast<Item*>(made.data()));
-  };
+  const std::byte* from = tensor.data.data();
+  const int64_t rows = tensor.shape[0], columns = tensor.shape[1];
   switch (item_bytes(tensor)) {
     case 2:
-      as(uint16_t{});
+      transpose<2>(from, rows, columns, made.data());
       break;
     case 4:
-      as(uint32_t{});
+      transpose<4>(from, rows, columns, made.data());
       break;
     default:
-      as(uint64_t{});
+      transpose<8>(from, rows, columns, made.data());
   }
   return made;
 }

@@ -1,10 +1,13 @@
 #include "runtime/checkpoint.h"
 
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <utility>
 
 #include "base/check.h"
 #include "families/load.h"
+#include "formats/safetensors.h"
 #include "simd/target.h"
 
 namespace regard {
@@ -62,6 +65,41 @@ Checkpoint::Checkpoint(const std::string& path, const LoadOptions& options)
     : pool(options.threads) {
   active_target();  // an unknown REGARD_TARGET is refused before any kernel runs
   const auto start = std::chrono::steady_clock::now();
+  if (std::filesystem::is_directory(path) || path.ends_with(".safetensors")) {
+    load_folder(path);
+  } else {
+    load_gguf(path);
+  }
+  const models::DecoderConfig& config = model.config;
+  facts = {.path = path,
+           .architecture = config.architecture,
+           .layers = config.layers,
+           .heads = config.heads,
+           .kv_heads = config.kv_heads,
+           .dim = config.dim,
+           .width = config.width,
+           .vocabulary = config.vocabulary,
+           .context = config.context,
+           .weight_bytes = model.weight_bytes()};
+  load_ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+void Checkpoint::load_folder(const std::string& path) {
+  const std::filesystem::path given(path);
+  const std::filesystem::path folder = std::filesystem::is_directory(given) ? given
+                                       : given.has_parent_path()            ? given.parent_path()
+                                                                 : std::filesystem::path(".");
+  const HfConfig config = HfConfig::open(folder);
+  const Safetensors tensors = Safetensors::open(given);
+  model = families::load(config, tensors, pool);
+  for (const int64_t id : config.eos_ids(model.config.vocabulary)) {
+    end_ids.push_back(static_cast<TokenId>(id));
+  }
+  why_no_text = path + ": the folder has no tokenizer that is known; ids still work";
+}
+
+void Checkpoint::load_gguf(const std::string& path) {
   const GgufTensors tensors = GgufTensors::open(path);
   const GgufFile& file = tensors.keys();
   model = families::load(tensors, pool);
@@ -77,19 +115,11 @@ Checkpoint::Checkpoint(const std::string& path, const LoadOptions& options)
          "{}: {} tokens in tokenizer.ggml.tokens, {} rows in token_embd.weight", path,
          tokenizer->size(), model.config.vocabulary);
   }
-  const models::DecoderConfig& config = model.config;
-  facts = {.path = path,
-           .architecture = config.architecture,
-           .layers = config.layers,
-           .heads = config.heads,
-           .kv_heads = config.kv_heads,
-           .dim = config.dim,
-           .width = config.width,
-           .vocabulary = config.vocabulary,
-           .context = config.context,
-           .weight_bytes = model.weight_bytes()};
-  load_ms =
-      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+bool Checkpoint::ends(TokenId id) const noexcept {
+  return std::find(end_ids.begin(), end_ids.end(), id) != end_ids.end() ||
+         (tokenizer && tokenizer->ends_generation(id));
 }
 
 const Tokenizer& Checkpoint::text() const {

@@ -1,9 +1,11 @@
-// Checkpoint: a model file as it stands in memory: weights, tokenizer, and the threads they run on.
+// Checkpoint: a model's files as they stand in memory: weights, tokenizer, and the threads they run
+// on.
 #pragma once
 
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/threads.h"
 #include "formats/gguf.h"
@@ -20,13 +22,21 @@ struct Checkpoint {
   // Throws Error(unreadable) when the file has no tokenizer that regard knows; ids still work.
   const Tokenizer& text() const;
 
+  // Does a text end with this token, by the tokenizer or by the settings?
+  bool ends(TokenId id) const noexcept;
+
   std::mutex turn;  // held by whoever runs the model
   ThreadPool pool;
   models::Decoder model;
   std::optional<Tokenizer> tokenizer;
   std::string why_no_text;  // the message, when there is no tokenizer
   ModelFacts facts;
+  std::vector<TokenId> end_ids;  // that end a text besides the tokenizer's own
   double load_ms = 0;
+
+ private:
+  void load_folder(const std::string& path);
+  void load_gguf(const std::string& path);
 };
 
 // The tokenizer's part of a file. Throws Error(unreadable).

@@ -49,8 +49,7 @@ class Writer {
     piece_.clear();
     if (limit_ == 0) return finish(FinishReason::length);
     const TokenId id = sampler_.draw(logits, sequence_.cached);
-    const bool end = checkpoint_.tokenizer && checkpoint_.tokenizer->ends_generation(id);
-    if (end && !ignore_eos_) return finish(FinishReason::stop);
+    if (!ignore_eos_ && checkpoint_.ends(id)) return finish(FinishReason::stop);
     result_.ids.push_back(id);
     sequence_.ids.push_back(id);
     if (decoder_ && stops_.push(decoder_->push(id), piece_)) {

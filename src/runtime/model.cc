@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "runtime/checkpoint.h"
+#include "runtime/forward.h"
 #include "runtime/generate.h"
 #include "runtime/score.h"
 
@@ -98,6 +99,17 @@ std::vector<Score> Model::score(std::span<const std::vector<TokenId>> batch,
                                 const ScoreOptions& options) const {
   const std::lock_guard lock(checkpoint_->turn);
   return regard::score(*checkpoint_, batch, options);
+}
+
+Forward Model::forward(std::span<const TokenId> ids, const ForwardOptions& options) const {
+  const std::vector<TokenId> one(ids.begin(), ids.end());
+  return std::move(forward(std::span(&one, 1), options).front());
+}
+
+std::vector<Forward> Model::forward(std::span<const std::vector<TokenId>> batch,
+                                    const ForwardOptions& options) const {
+  const std::lock_guard lock(checkpoint_->turn);
+  return regard::forward(*checkpoint_, batch, options);
 }
 
 }  // namespace regard

@@ -120,7 +120,7 @@ FAMILIES = {
         ("mpt-1", COMMON | {"d_model": 60, "n_heads": 3, "n_layers": 1, "expansion_ratio": 4,
                             "max_seq_len": 128}, HALF),
         ("mpt-2", COMMON | {"d_model": 40, "n_heads": 2, "n_layers": 2, "expansion_ratio": 4,
-                            "max_seq_len": 128, "attn_config": {"alibi_bias_max": 4}}, BRAIN),
+                            "max_seq_len": 128, "attn_config": {"softmax_scale": 0.3}}, BRAIN),
     ]),
     "mixtral": ("MixtralForCausalLM", [
         ("mixtral-1", llama_like(42, 3, 1, 20, 24, tied=False, num_local_experts=4,

@@ -60,7 +60,7 @@ def scale_of(name, parameter, config):
         gemma = "gemma" in config.model_type
         gain, deviation = 1.0, 0.3
         if gemma and name.split(".")[-2].startswith("post_"):
-            gain = 5.0
+            gain = 3.0
         if (gemma or config.model_type in ("t5", "bloom")) and name in FINAL_NORMS:
             gain, deviation = 0.0, 1.0  # else a tied head likes the token itself best
         return (gain - 1 if gemma else gain), deviation  # Gemma stores gain - 1

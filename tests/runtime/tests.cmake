@@ -9,3 +9,6 @@ regard_test(runtime/allocation LINKS runtime)
 regard_test(runtime/golden LINKS runtime NEEDS_MODEL)
 target_compile_definitions(runtime_golden_test
   PRIVATE REGARD_GOLDEN="${CMAKE_CURRENT_SOURCE_DIR}/runtime/golden/smollm2.json")
+regard_test(runtime/families LINKS runtime)
+target_compile_definitions(runtime_families_test
+  PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")

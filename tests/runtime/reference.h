@@ -1,0 +1,65 @@
+// The stored cases of tests/models/make_checkpoints.py: a tiny checkpoint and what transformers
+// makes of it in f32.
+#pragma once
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "json/json.h"
+#include "regard/model.h"
+
+namespace regard {
+
+inline std::string contents(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw std::runtime_error(path.string() + " cannot be read");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+struct Reference {
+  struct Greedy {
+    std::vector<TokenId> prompt, ids;
+    std::vector<double> margins;
+  };
+
+  explicit Reference(const std::string& name)
+      : folder(std::filesystem::path(REGARD_REFERENCE_CASES) / name),
+        facts(parse_json(contents(folder / "expected.json"), name)),
+        numbers(contents(folder / "expected.bin")) {
+    const auto ids = facts.at("ids").get<std::vector<TokenId>>();
+    auto next = ids.begin();
+    for (const int64_t length : facts.at("lengths")) {
+      sequences.emplace_back(next, next + length);
+      next += length;
+    }
+    if (!facts.contains("greedy")) return;
+    for (const auto& one : facts.at("greedy")) {
+      greedy.push_back({one.at("prompt"), one.at("ids"), one.at("margins")});
+    }
+  }
+
+  std::vector<float> array(const std::string& name) const {
+    const auto& place = facts.at("arrays").at(name);
+    std::size_t count = 1;
+    for (const std::size_t extent : place.at("shape")) count *= extent;
+    std::vector<float> made(count);
+    const auto offset = place.at("offset").get<std::size_t>();
+    if (offset + count * sizeof(float) > numbers.size()) throw std::runtime_error("too short");
+    std::memcpy(made.data(), numbers.data() + offset, count * sizeof(float));
+    return made;
+  }
+
+  std::filesystem::path folder;
+  nlohmann::json facts;
+  std::string numbers;
+  std::vector<std::vector<TokenId>> sequences;
+  std::vector<Greedy> greedy;
+};
+
+}  // namespace regard
