@@ -11,7 +11,7 @@
 #include "inspect/contribution.h"
 #include "inspect/metrics.h"
 #include "inspect/page.h"
-#include "models/load.h"
+#include "families/load.h"
 #include "models/tiny_llama.h"
 
 namespace regard::inspect {
@@ -23,8 +23,8 @@ class CaptureTest : public testing::Test {
     source_.dim_v = 12;
     source_.make();
     bytes_ = source_.file();
-    const GgufFile file = GgufFile::parse(std::as_bytes(std::span(bytes_)), "tiny.gguf");
-    model_ = models::load(file, pool_);
+    model_ = families::load(
+        GgufTensors(GgufFile::parse(std::as_bytes(std::span(bytes_)), "tiny.gguf")), pool_);
     for (int i = 0; i < 40; ++i) ids_.push_back((i * 37 + 5) % 11 + 60);
   }
 
