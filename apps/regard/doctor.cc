@@ -10,7 +10,11 @@
 #include "base/threads.h"
 #include "command_line.h"
 #include "formats/describe.h"
-#include "formats/gguf.h"
+#include "formats/file_kind.h"
+#include "formats/gguf_tensors.h"
+#include "formats/hf_config.h"
+#include "formats/mapped_file.h"
+#include "formats/safetensors.h"
 #include "json.h"
 #include "kernels/ceiling.h"
 #include "regard/model.h"
@@ -32,11 +36,13 @@ Json pulled_models() {
   std::error_code error;
   for (fs::directory_iterator at(cache_folder(), error), end; !error && at != end;
        at.increment(error)) {
-    if (at->path().extension() == ".gguf") files.push_back(at->path());
+    const bool folder = fs::exists(at->path() / "config.json");
+    if (folder || at->path().extension() == ".gguf") files.push_back(at->path());
   }
   std::sort(files.begin(), files.end());
   for (const fs::path& file : files) {
-    const uint64_t bytes = fs::file_size(file, error);
+    const fs::path weights = fs::is_directory(file) ? file / "model.safetensors" : file;
+    const uint64_t bytes = fs::file_size(weights, error);
     if (error) continue;
     models.push_back({{"name", file.stem().string()}, {"path", file.string()}, {"bytes", bytes}});
   }
@@ -91,7 +97,8 @@ std::string or_unknown(const std::optional<int64_t>& number) {
 
 Json or_null(const std::optional<int64_t>& number) { return number ? Json(*number) : Json(); }
 
-Json as_json(const std::string& path, const FileSummary& file, const GgufFile& tensors_of) {
+Json as_json(const std::string& path, const FileSummary& file,
+             std::span<const TensorInfo> tensors_of) {
   Json types = Json::array(), tensors = Json::array();
   for (const TypeCount& one : file.types) {
     types.push_back({{"type", one.type},
@@ -100,12 +107,13 @@ Json as_json(const std::string& path, const FileSummary& file, const GgufFile& t
                      {"parameters", one.parameters},
                      {"bytes", one.bytes}});
   }
-  for (const GgufTensor& one : tensors_of.tensors()) {
-    tensors.push_back(
-        {{"name", std::string(one.name)},
-         {"type", one.type_name},
-         {"dims", std::vector<int64_t>(one.dims.begin(), one.dims.begin() + one.rank)},
-         {"bytes", one.data.size()}});
+  for (const TensorInfo& one : tensors_of) {
+    const auto axes = std::min<int>(one.rank, 4);  // of the others the first four
+    tensors.push_back({{"name", one.name},
+                       {"type", one.type_name},
+                       {"rank", one.rank},
+                       {"shape", std::vector<int64_t>(one.shape.begin(), one.shape.begin() + axes)},
+                       {"bytes", one.data.size()}});
   }
   return {{"file", path},
           {"format", file.format},
@@ -128,11 +136,10 @@ Json as_json(const std::string& path, const FileSummary& file, const GgufFile& t
           {"tensors", std::move(tensors)}};
 }
 
-int describe_file(const std::string& path, bool json) {
-  const GgufFile gguf = GgufFile::open(path);
-  const FileSummary file = summarise(gguf);
+int show_summary(const std::string& path, const FileSummary& file,
+                 std::span<const TensorInfo> tensors, bool json) {
   if (json) {
-    print_json(as_json(path, file, gguf));
+    print_json(as_json(path, file, tensors));
     return kOk;
   }
   const auto line = [](std::string_view what, const std::string& text) {
@@ -155,7 +162,7 @@ int describe_file(const std::string& path, bool json) {
        fmt::format("{}, of keys and values {}", per_layer(file.heads), per_layer(file.kv_heads)));
   line("context", or_unknown(file.context_length));
   line("vocabulary", or_unknown(file.tokens));
-  if (file.split_count > 1) line("split", fmt::format("one of {} files", file.split_count));
+  if (file.files > 1) line("split", fmt::format("in {} files", file.files));
   for (const TypeCount& one : file.types) {
     line("type", fmt::format("{}: {} tensors, {}{}", one.type, one.tensors,
                              bytes_text(static_cast<uint64_t>(one.bytes)),
@@ -164,23 +171,39 @@ int describe_file(const std::string& path, bool json) {
   return kOk;
 }
 
+int describe_file(const std::string& path, bool json) {
+  std::error_code error;
+  const bool folder = fs::is_directory(path, error);
+  if (folder || file_kind(MappedFile(path).bytes()) == FileKind::safetensors) {
+    const Safetensors model = Safetensors::open(path);
+    std::optional<HfConfig> config;
+    if (folder && fs::exists(fs::path(path) / "config.json", error)) config = HfConfig::open(path);
+    return show_summary(path, summarise(model, config ? &*config : nullptr), model.tensors(), json);
+  }
+  const GgufTensors model = GgufTensors::open(path);
+  return show_summary(path, summarise(model), model.tensors(), json);
+}
+
 }  // namespace
 
 int doctor(const Arguments& arguments) {
   CommandLine line("doctor",
                    "Measures this machine and lists its models; with FILE, "
-                   "describes that GGUF.",
+                   "describes that model.",
                    "regard doctor ~/.cache/regard/smollm2.gguf");
   std::string file;
   int threads = 0;
   bool json = false;
-  line.text("file", file, "a GGUF file, or the name of a pulled model", "FILE");
+  line.text("file", file,
+            "a GGUF or safetensors file, a model's folder, or the name of a pulled model", "FILE");
   line.whole("-t,--threads", threads, 0, 1024, "threads to measure with; 0 = all cores", "N [0]");
   line.flag("--json", json, "print one JSON object");
   if (!line.read(arguments)) return kOk;
-  return file.empty()
-             ? describe_machine(threads, json)
-             : describe_file(file.find('.') == std::string::npos ? find_model(file) : file, json);
+  return file.empty() ? describe_machine(threads, json)
+                      : describe_file(fs::exists(file) || file.find('.') != std::string::npos
+                                          ? file
+                                          : find_model(file),
+                                      json);
 }
 
 }  // namespace regard::app

@@ -94,10 +94,12 @@ class Entry {
       fits = fits && !__builtin_mul_overflow(elements, extent, &elements);
     }
     fits = fits && !__builtin_mul_overflow(elements, static_cast<uint64_t>(type.bits), &bits);
+    fits = fits && elements <= uint64_t{std::numeric_limits<int64_t>::max()};
     if (!fits) refuse("its size overflows: shape {} of {}", shape_text(tensor), type.written);
     if (bits % 8 != 0) {
       refuse("{} numbers of {} bits do not fill whole bytes", elements, type.bits);
     }
+    tensor.elements = static_cast<int64_t>(elements);
     return bits / 8;
   }
 

@@ -5,6 +5,7 @@
 #include "base/printable.h"
 #include "gguf_builder.h"
 #include "regard/error.h"
+#include "safetensors_builder.h"
 
 namespace regard {
 namespace {
@@ -34,7 +35,7 @@ TEST(Describe, SaysWhatTheFileSays) {
   EXPECT_EQ(summary.heads, (std::vector<int64_t>{4}));
   EXPECT_EQ(summary.kv_heads, (std::vector<int64_t>{2}));
   EXPECT_EQ(summary.feed_forward, (std::vector<int64_t>{64}));
-  EXPECT_EQ(summary.split_count, 1);
+  EXPECT_EQ(summary.files, 1);
   ASSERT_EQ(summary.types.size(), 4u);
   const char* const kOrder[] = {"q8_0", "f32", "iq2_xxs", "q4_1"};
   for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(summary.types[i].type, kOrder[i]);
@@ -56,7 +57,7 @@ TEST(Describe, AFileWithoutKeysIsDescribedToo) {
 
 TEST(Describe, NamesAPartOfASplitModel) {
   const std::string bytes = GgufBuilder().key<uint16_t>("split.count", 3).build();
-  EXPECT_EQ(summarise(GgufFile::parse(as_bytes(bytes), "part.gguf")).split_count, 3);
+  EXPECT_EQ(summarise(GgufFile::parse(as_bytes(bytes), "part.gguf")).files, 3);
 }
 
 TEST(Describe, RefusesAKeyOfAWrongType) {
@@ -83,6 +84,46 @@ TEST(Printable, CutsBetweenCharacters) {
   EXPECT_EQ(printable("abcdefg", 6), "abcdef...");
   EXPECT_EQ(printable("模型模型", 8), "模型...");
   EXPECT_EQ(printable("a\n", 4), "a...");
+}
+
+TEST(Describe, SaysWhatAFolderOfSafetensorsSays) {
+  const std::string bytes =
+      safetensors_file(R"({"__metadata__":{"format":"pt"},)" + entry("a", "BF16", "[3,2]", 0, 12) +
+                           "," + entry("b", "F8_E4M3", "[1,2,1,2,1]", 12, 16) + "," +
+                           entry("c", "F4", "[2,4]", 16, 20) + "}",
+                       20);
+  const Safetensors model = Safetensors::parse(as_bytes(bytes), "m.safetensors");
+  const HfConfig config = HfConfig::parse(
+      R"({"model_type":"llama","num_hidden_layers":2,"hidden_size":8,"num_attention_heads":4,
+          "num_key_value_heads":2,"intermediate_size":16,"vocab_size":99,
+          "max_position_embeddings":64})",
+      "config.json");
+  const FileSummary summary = summarise(model, &config);
+  EXPECT_EQ(summary.format, "safetensors");
+  EXPECT_EQ(summary.architecture, "llama");
+  EXPECT_EQ(summary.file_bytes, std::ssize(bytes));
+  EXPECT_EQ(summary.tensor_bytes, 20);
+  EXPECT_EQ(summary.tensors, 3);
+  EXPECT_EQ(summary.parameters, 6 + 4 + 8);
+  ASSERT_EQ(summary.types.size(), 3u);
+  EXPECT_EQ(summary.types[0].type, "bf16");
+  EXPECT_TRUE(summary.types[0].computable);
+  EXPECT_FALSE(summary.types[1].computable);
+  EXPECT_EQ(summary.layers, 2);
+  EXPECT_EQ(summary.width, 8);
+  EXPECT_EQ(summary.tokens, 99);
+  EXPECT_EQ(summary.context_length, 64);
+  EXPECT_EQ(summary.heads, (std::vector<int64_t>{4, 4}));
+  EXPECT_EQ(summary.kv_heads, (std::vector<int64_t>{2, 2}));
+  EXPECT_EQ(summary.feed_forward, (std::vector<int64_t>{16, 16}));
+  EXPECT_EQ(summarise(model, nullptr).architecture, "");
+}
+
+TEST(Describe, CountsAllPartsOfASplitModel) {
+  const std::string bytes = small_model().build();
+  const GgufTensors model(GgufFile::parse(as_bytes(bytes), "m.gguf"));
+  EXPECT_EQ(summarise(model).tensors, std::ssize(model.tensors()));
+  EXPECT_EQ(summarise(model).parameters, summarise(model.keys()).parameters);
 }
 
 }  // namespace
