@@ -17,7 +17,7 @@
 
 #include "formats/gguf.h"
 #include "regard/error.h"
-#include "text/tokenizer.h"
+#include "regard/tokenizer.h"
 
 namespace regard {
 namespace {

@@ -13,9 +13,8 @@
 #include <utility>
 
 #include "regard/error.h"
-#include "text/stream_decoder.h"
+#include "regard/tokenizer.h"
 #include "text/tiny_vocabulary.h"
-#include "text/tokenizer.h"
 #include "unicode/utf8.h"
 
 namespace regard {

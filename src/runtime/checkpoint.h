@@ -11,7 +11,7 @@
 #include "formats/gguf.h"
 #include "models/decoder.h"
 #include "regard/model.h"
-#include "text/tokenizer.h"
+#include "regard/tokenizer.h"
 
 namespace regard {
 

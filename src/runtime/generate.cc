@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "base/check.h"
+#include "regard/tokenizer.h"
 #include "runtime/batch.h"
 #include "runtime/sampler.h"
 #include "runtime/stop_strings.h"
 #include "tensor/pool.h"
-#include "text/stream_decoder.h"
 
 namespace regard {
 namespace {

@@ -1,31 +1,43 @@
-#include "text/stream_decoder.h"
-
-#include <string_view>
+#include <memory>
+#include <string>
 #include <utility>
 
-#include "unicode/utf8.h"
+#include "regard/tokenizer.h"
+#include "text/tables.h"
 
 namespace regard {
 
+struct StreamDecoder::State {
+  parts::Decoding decoding;
+};
+
 StreamDecoder::StreamDecoder(Tokenizer tokenizer, ControlTokens control)
-    : tokenizer_(std::move(tokenizer)), control_(control) {}
+    : tokenizer_(std::move(tokenizer)),
+      control_(control),
+      state_(new State{parts::Decoding(tokenizer_.tables_->decoder)}) {}
+
+StreamDecoder::~StreamDecoder() = default;
+StreamDecoder::StreamDecoder(const StreamDecoder& other)
+    : tokenizer_(other.tokenizer_), control_(other.control_), state_(new State(*other.state_)) {}
+StreamDecoder::StreamDecoder(StreamDecoder&&) noexcept = default;
+StreamDecoder& StreamDecoder::operator=(StreamDecoder other) noexcept {
+  std::swap(tokenizer_, other.tokenizer_);
+  std::swap(control_, other.control_);
+  std::swap(state_, other.state_);
+  return *this;
+}
 
 std::string StreamDecoder::push(int32_t id) {
-  const std::string_view bytes = tokenizer_.bytes(id);
-  const TokenType type = tokenizer_.type(id);
-  const bool reserved = type == TokenType::control || type == TokenType::unknown;
-  if (reserved && control_ == ControlTokens::drop) return {};
-  held_ += bytes;
+  const Tokenizer::Tables& tables = *tokenizer_.tables_;
+  tables.checked(id, "decode");
   std::string out;
-  const int cut = unicode::append_well_formed(held_, out);
-  held_.erase(0, held_.size() - static_cast<size_t>(cut));
+  if (tables.is_decoded(id, control_)) state_->decoding.push(tables.inputs[id], out);
   return out;
 }
 
 std::string StreamDecoder::finish() {
   std::string out;
-  if (!held_.empty()) out = unicode::kReplacement;
-  held_.clear();
+  state_->decoding.finish(out);
   return out;
 }
 

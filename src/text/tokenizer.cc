@@ -1,37 +1,18 @@
-#include "text/tokenizer.h"
+#include "regard/tokenizer.h"
 
 #include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "base/check.h"
-#include "text/byte_pairs.h"
-#include "text/model.h"
-#include "text/special_tokens.h"
-#include "text/vocabulary.h"
+#include "text/tables.h"
 #include "unicode/utf8.h"
 
 namespace regard {
 
-using text::quoted;
-
-struct Tokenizer::Tables {
-  explicit Tables(TokenizerSpec&& spec);
-
-  int32_t checked(int32_t id, std::string_view call) const;
-  void encode(std::string_view text, SpecialText special, text::Output& out) const;
-
-  text::PreTokenizer pre;  // first: a model that is not supported is the clearest thing to say
-  text::Vocabulary vocabulary;
-  std::unique_ptr<const text::Model> model;
-  text::SpecialTokens always, parsed;  // `parsed` includes `always`
-  std::optional<int32_t> bos, eos;
-  bool add_bos = false, add_eos = false;
-  std::vector<int32_t> ends;  // sorted
-
- private:
-  void find_ends(const TokenizerSpec& spec);
-};
+using normalise::Aligned;
+using normalise::Tracking;
+using Piece = text::SpecialTokens::Piece;
 
 namespace {
 
@@ -39,60 +20,48 @@ namespace {
 constexpr std::string_view kEndTexts[] = {"<|eot_id|>",    "<|im_end|>", "<|end|>", "<end_of_turn>",
                                           "<|endoftext|>", "<|eom_id|>", "<EOT>"};
 
-text::PreTokenizer supported_pre_tokenizer(const TokenizerSpec& spec) {
-  if (spec.model != "gpt2")
-    fail(ErrorKind::unreadable, "tokenizer: model {} is not supported; supported: gpt2",
-         quoted(spec.model));
-  const auto pre = text::find_pre_tokenizer(spec.pre);
-  if (!pre)
-    fail(ErrorKind::unreadable, "tokenizer: pre-tokenizer {} is not supported; supported: {}",
-         quoted(spec.pre), text::pre_tokenizer_names());
-  return *pre;
+Tracking tracking(subwords::Output& out) {
+  return out.ranges() != nullptr ? Tracking::on : Tracking::off;
 }
 
-void check_id(std::string_view name, std::optional<int32_t> id, int32_t size) {
-  if (id && (*id < 0 || *id >= size))
-    fail(ErrorKind::unreadable, "tokenizer: {} id {} is outside the vocabulary of {} tokens", name,
-         *id, size);
+// May [begin, end) name no control token?
+bool is_plain(const EncodeOptions& options, int64_t begin, int64_t end) {
+  if (options.special == SpecialText::plain) return true;
+  const auto range = std::upper_bound(options.plain.begin(), options.plain.end(), begin,
+                                      [](int64_t at, const ByteRange& r) { return at < r.end; });
+  return range != options.plain.end() && range->begin < end;
+}
+
+Aligned part_of(const Aligned& text, int64_t begin, int64_t end) {
+  Aligned part;
+  part.tracking = text.tracking;
+  part.text = text.text.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+  if (text.tracked()) part.origins.assign(text.origins.begin() + begin, text.origins.begin() + end);
+  return part;
+}
+
+void check_options(std::string_view text, const EncodeOptions& options) {
+  int64_t at = 0;
+  for (const ByteRange& range : options.plain) {
+    require(range.begin >= at && range.end >= range.begin &&
+                range.end <= static_cast<int64_t>(text.size()),
+            "encode: the plain part [{}, {}) is out of order or outside the text of {} bytes",
+            range.begin, range.end, text.size());
+    at = range.end;
+  }
 }
 
 }  // namespace
 
-Tokenizer::Tables::Tables(TokenizerSpec&& spec)
-    : pre(supported_pre_tokenizer(spec)),
-      vocabulary(spec.tokens, std::move(spec.types)),
-      bos(spec.bos),
-      eos(spec.eos) {
-  const int32_t size = vocabulary.size();
-  check_id("bos", spec.bos, size);
-  check_id("eos", spec.eos, size);
-  check_id("eot", spec.eot, size);
-  check_id("eom", spec.eom, size);
-  check_id("unknown", spec.unknown, size);
-  add_bos = spec.add_bos.value_or(pre.add_bos);
-  add_eos = spec.add_eos.value_or(false);
-  if (add_bos && !bos)
-    fail(ErrorKind::unreadable, "tokenizer: BOS is to be added, but none is named");
-  if (add_eos && !eos)
-    fail(ErrorKind::unreadable, "tokenizer: EOS is to be added, but none is named");
-
-  model = std::make_unique<text::BytePairs>(vocabulary, spec.merges, pre);
-  for (int32_t id = 0; id < size; ++id) {
-    const bool user_defined = vocabulary.type(id) == TokenType::user_defined;
-    if (user_defined) always.add(vocabulary.text(id), id);
-    if (user_defined || vocabulary.is_reserved(id)) parsed.add(vocabulary.text(id), id);
-  }
-  always.finish();
-  parsed.finish();
-  find_ends(spec);
-}
-
-void Tokenizer::Tables::find_ends(const TokenizerSpec& spec) {
-  for (const auto& id : {spec.eos, spec.eot, spec.eom})
-    if (id) ends.push_back(*id);
+void Tokenizer::Tables::finish(std::vector<std::optional<int32_t>> known_ends) {
+  shown = subwords::StringTable(vocabulary.size());
+  for (int32_t id = 0; id < vocabulary.size(); ++id)
+    shown.append(parts::decode_one(decoder, inputs[id]));
+  for (const auto& id : known_ends)
+    if (id) generation_ends.push_back(*id);
   for (const std::string_view text : kEndTexts)
-    if (const auto id = vocabulary.find(text)) ends.push_back(*id);
-  std::sort(ends.begin(), ends.end());
+    if (const auto id = vocabulary.find(text)) generation_ends.push_back(*id);
+  std::sort(generation_ends.begin(), generation_ends.end());
 }
 
 int32_t Tokenizer::Tables::checked(int32_t id, std::string_view call) const {
@@ -101,74 +70,142 @@ int32_t Tokenizer::Tables::checked(int32_t id, std::string_view call) const {
   return id;
 }
 
-void Tokenizer::Tables::encode(std::string_view text, SpecialText special,
-                               text::Output& out) const {
+void Tokenizer::Tables::encode(std::string_view text, const EncodeOptions& options,
+                               subwords::Output& out) const {
   const auto size = static_cast<int64_t>(text.size());
   require(size <= std::numeric_limits<int32_t>::max(),
           "encode: the text has {} bytes, more than {}", size, std::numeric_limits<int32_t>::max());
   const int64_t bad = unicode::first_invalid_utf8(text);
   require(bad < 0, "encode: the text is not UTF-8 at byte {} of {}", bad, size);
+  check_options(text, options);
 
-  const text::SpecialTokens& specials = special == SpecialText::parse ? parsed : always;
-  auto match = specials.find(text, 0);
-  const bool has_bos = match && match->begin == 0 && match->id == bos;
-  if (add_bos && !has_bos) out.add(*bos, 0, 0);
-  int64_t at = 0;
-  for (; match; match = specials.find(text, at)) {
-    model->encode(text, at, match->begin, out);
-    out.add(match->id, match->begin, match->end);
-    at = match->end;
+  raw.cut(
+      text, [&](int64_t begin, int64_t end) { return is_plain(options, begin, end); },
+      [&](const Piece& piece) {
+        if (piece.id >= 0)
+          out.add(piece.id, piece.begin, piece.end);
+        else
+          encode_part(text, piece, options, out);
+      });
+  if (out.ranges() != nullptr) parts::trim_ranges(ends, vocabulary, text, out.ids(), *out.ranges());
+  if (!options.add_ends) return;
+  std::vector<int32_t>& ids = out.ids();
+  const bool has_bos =
+      is_bos_once && !ends.before.empty() && !ids.empty() && ids.front() == ends.before.back();
+  const size_t before = has_bos ? 0 : ends.before.size();
+  ids.insert(ids.begin(), ends.before.begin(),
+             ends.before.begin() + static_cast<std::ptrdiff_t>(before));
+  ids.insert(ids.end(), ends.behind.begin(), ends.behind.end());
+  if (std::vector<ByteRange>* const ranges = out.ranges()) {
+    const int64_t last = ends_at_origin ? 0 : size;
+    ranges->insert(ranges->begin(), before, ByteRange{0, 0});
+    ranges->resize(ids.size(), ByteRange{last, last});
   }
-  model->encode(text, at, size, out);
-  if (add_eos) out.add(*eos, size, size);
 }
 
-Tokenizer::Tokenizer(TokenizerSpec spec) : tables_(std::make_shared<Tables>(std::move(spec))) {}
+void Tokenizer::Tables::encode_part(std::string_view text, Piece part, const EncodeOptions& options,
+                                    subwords::Output& out) const {
+  const std::string_view piece =
+      text.substr(static_cast<size_t>(part.begin), static_cast<size_t>(part.end - part.begin));
+  if (!normaliser) {
+    if (normalised.empty()) return encode_words({piece, part.begin, tracking(out)}, out);
+    return normalised.cut(
+        piece,
+        [&](int64_t begin, int64_t end) {
+          return is_plain(options, part.begin + begin, part.begin + end);
+        },
+        [&](const Piece& inner) {
+          const int64_t begin = part.begin + inner.begin, end = part.begin + inner.end;
+          if (inner.id >= 0) return out.add(inner.id, begin, end);
+          encode_words({text.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
+                        begin, tracking(out)},
+                       out);
+        });
+  }
+  // What is plain is known in the original text only: then each byte must know where it came from.
+  const bool some_plain = !options.plain.empty() && !normalised.empty();
+  Aligned aligned(piece, part.begin, some_plain ? Tracking::on : tracking(out));
+  normaliser->apply(aligned);
+  if (normalised.empty()) return encode_words({std::move(aligned), part.begin}, out);
+  normalised.cut(
+      aligned.text,
+      [&](int64_t begin, int64_t end) {
+        if (!some_plain) return options.special == SpecialText::plain;
+        const ByteRange range = aligned.origin_of(begin, end);
+        return is_plain(options, range.begin, range.end);
+      },
+      [&](const Piece& inner) {
+        if (inner.id < 0) {
+          const int64_t origin = inner.begin == 0 ? part.begin : part.begin + 1;
+          return encode_words({part_of(aligned, inner.begin, inner.end), origin}, out);
+        }
+        const ByteRange range = aligned.tracked() && inner.begin < inner.end
+                                    ? aligned.origin_of(inner.begin, inner.end)
+                                    : ByteRange{};
+        out.add(inner.id, range.begin, range.end);
+      });
+}
 
-std::vector<int32_t> Tokenizer::encode(std::string_view text, SpecialText special) const {
+void Tokenizer::Tables::encode_words(split::Words words, subwords::Output& out) const {
+  if (pre_tokenizer) pre_tokenizer->apply(words);
+  const std::string_view text = words.text();
+  const size_t first = out.ids().size();
+  for (const split::Span span : words.spans()) model->encode(text, span.begin, span.end, out);
+  if (std::vector<ByteRange>* const ranges = out.ranges())
+    for (size_t i = first; i < ranges->size(); ++i)
+      (*ranges)[i] = words.origin_of((*ranges)[i].begin, (*ranges)[i].end);
+}
+
+Tokenizer::Tokenizer(TokenizerSpec spec) : tables_(Tables::from(std::move(spec))) {}
+
+Tokenizer Tokenizer::from_json(std::string_view tokenizer_json,
+                               std::string_view tokenizer_config_json) {
+  return Tokenizer(Tables::from_json(tokenizer_json, tokenizer_config_json));
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   std::vector<int32_t> ids;
-  text::Output out(ids, nullptr);
-  tables_->encode(text, special, out);
+  subwords::Output out(ids, nullptr);
+  tables_->encode(text, options, out);
   return ids;
 }
 
-Encoding Tokenizer::encode_with_ranges(std::string_view text, SpecialText special) const {
+Encoding Tokenizer::encode_with_ranges(std::string_view text, const EncodeOptions& options) const {
   Encoding encoding;
-  text::Output out(encoding.ids, &encoding.ranges);
-  tables_->encode(text, special, out);
+  subwords::Output out(encoding.ids, &encoding.ranges);
+  tables_->encode(text, options, out);
   return encoding;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, ControlTokens control) const {
-  std::string bytes;
+  std::string decoded;
+  parts::Decoding decoding(tables_->decoder);
   for (const int32_t id : ids) {
     tables_->checked(id, "decode");
-    if (control == ControlTokens::keep || !tables_->vocabulary.is_reserved(id))
-      bytes += tables_->model->bytes(id);
+    if (tables_->is_decoded(id, control)) decoding.push(tables_->inputs[id], decoded);
   }
-  std::string decoded;
-  if (unicode::append_well_formed(bytes, decoded) > 0) decoded += unicode::kReplacement;
+  decoding.finish(decoded);
   return decoded;
 }
 
 std::string_view Tokenizer::bytes(int32_t id) const {
-  return tables_->model->bytes(tables_->checked(id, "bytes"));
+  return tables_->shown[tables_->checked(id, "bytes")];
 }
 
 std::string Tokenizer::display(int32_t id) const {
-  std::string_view left = tables_->model->bytes(tables_->checked(id, "display"));
-  std::string shown;
+  std::string_view left = tables_->shown[tables_->checked(id, "display")];
+  std::string display;
   while (!left.empty()) {
     const unicode::Utf8Step step = unicode::utf8_step(left);
     const std::string_view part = left.substr(0, static_cast<size_t>(step.length));
     if (step.kind == unicode::Utf8Step::Kind::character) {
-      shown += part;
+      display += part;
     } else {
-      for (const char c : part) shown += fmt::format("<0x{:02X}>", static_cast<unsigned char>(c));
+      for (const char c : part) display += fmt::format("<0x{:02X}>", static_cast<unsigned char>(c));
     }
     left.remove_prefix(part.size());
   }
-  return shown;
+  return display;
 }
 
 TokenType Tokenizer::type(int32_t id) const {
@@ -184,7 +221,8 @@ std::optional<int32_t> Tokenizer::find(std::string_view text) const noexcept {
 }
 
 bool Tokenizer::ends_generation(int32_t id) const noexcept {
-  return std::binary_search(tables_->ends.begin(), tables_->ends.end(), id);
+  const std::vector<int32_t>& ends = tables_->generation_ends;
+  return std::binary_search(ends.begin(), ends.end(), id);
 }
 
 }  // namespace regard

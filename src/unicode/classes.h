@@ -17,4 +17,8 @@ inline CharClass class_of(char32_t c) {
   return c < 0x10000 ? basic_plane_classes()[c] : class_beyond_basic_plane(c);
 }
 
+// \w of regular expressions, Unicode Technical Standard #18, annex C: Alphabetic, marks, Nd, Pc,
+// and the two joiners.
+bool is_word_character(char32_t c) noexcept;
+
 }  // namespace regard::unicode

@@ -9,9 +9,8 @@
 #include <vector>
 
 #include "formats/gguf.h"
-#include "text/byte_alphabet.h"
-#include "text/stream_decoder.h"
-#include "text/tokenizer.h"
+#include "regard/tokenizer.h"
+#include "subwords/byte_alphabet.h"
 
 namespace regard {
 namespace {
@@ -121,11 +120,11 @@ TEST(Golden, RangesCoverTheText) {
     for (size_t i = 0; i < c.ids.size(); ++i) {
       const auto [begin, end] = encoding.ranges[i];
       for (; at < begin; ++at)
-        EXPECT_FALSE(tokenizer.find(text::alphabet_character(static_cast<uint8_t>(c.text[at]))))
+        EXPECT_FALSE(tokenizer.find(subwords::alphabet_character(static_cast<uint8_t>(c.text[at]))))
             << c.text;
       std::string behind;
       for (int64_t byte = begin; byte < end; ++byte)
-        if (tokenizer.find(text::alphabet_character(static_cast<uint8_t>(c.text[byte]))))
+        if (tokenizer.find(subwords::alphabet_character(static_cast<uint8_t>(c.text[byte]))))
           behind += c.text[byte];
       EXPECT_EQ(behind, tokenizer.bytes(c.ids[i]));
       at = end;

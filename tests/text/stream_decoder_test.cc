@@ -1,5 +1,3 @@
-#include "text/stream_decoder.h"
-
 #include <gtest/gtest.h>
 
 #include <random>
@@ -7,6 +5,7 @@
 #include <vector>
 
 #include "regard/error.h"
+#include "regard/tokenizer.h"
 #include "text/tiny_vocabulary.h"
 #include "unicode/utf8.h"
 

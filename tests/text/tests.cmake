@@ -1,4 +1,3 @@
-regard_test(text/split LINKS text USES utf8proc)
 regard_test(text/tokenizer LINKS text)
 regard_test(text/stream_decoder LINKS text)
 

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "text/byte_alphabet.h"
-#include "text/tokenizer.h"
+#include "regard/tokenizer.h"
+#include "subwords/byte_alphabet.h"
 
 namespace regard {
 
@@ -21,7 +21,7 @@ struct Special {
 // In the byte alphabet: "Ġa" for " a".
 inline std::string in_alphabet(std::string_view bytes) {
   std::string written;
-  for (const char c : bytes) written += text::alphabet_character(static_cast<uint8_t>(c));
+  for (const char c : bytes) written += subwords::alphabet_character(static_cast<uint8_t>(c));
   return written;
 }
 
@@ -32,7 +32,7 @@ inline TokenizerSpec tiny_spec(const std::vector<std::pair<std::string, std::str
   TokenizerSpec spec{.model = "gpt2", .pre = std::move(pre)};
   spec.add_bos = false;
   for (int byte = 0; byte < 256; ++byte)
-    spec.tokens.push_back(text::alphabet_character(static_cast<uint8_t>(byte)));
+    spec.tokens.push_back(subwords::alphabet_character(static_cast<uint8_t>(byte)));
   for (const auto& [left, right] : merges) {
     const std::string joined = in_alphabet(left + right);
     if (std::find(spec.tokens.begin(), spec.tokens.end(), joined) == spec.tokens.end())

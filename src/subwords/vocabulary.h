@@ -7,10 +7,10 @@
 #include <string_view>
 #include <vector>
 
-#include "text/string_table.h"
-#include "text/tokenizer.h"
+#include "regard/tokenizer.h"
+#include "subwords/string_table.h"
 
-namespace regard::text {
+namespace regard::subwords {
 
 class Vocabulary {
  public:
@@ -36,4 +36,4 @@ class Vocabulary {
 // For messages: in quotes, on one line, at most 40 characters.
 std::string quoted(std::string_view text);
 
-}  // namespace regard::text
+}  // namespace regard::subwords

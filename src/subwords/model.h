@@ -1,16 +1,14 @@
-// Model: how one kind of tokenizer turns a stretch of text into ids, and an id into bytes.
-// The Tokenizer around it finds the special tokens and adds those of begin and end; a further
-// kind (pieces with scores, words, a unigram lattice) is one more class like this.
+// Model: how one kind of tokenizer turns a word into ids. The Tokenizer around it finds the special
+// tokens, normalises, cuts into words, and adds the tokens of begin and end.
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <vector>
 
-#include "text/tokenizer.h"
+#include "regard/byte_range.h"
 
-namespace regard::text {
+namespace regard::subwords {
 
 // Where a model writes: ids, and if wanted the range of the text behind each.
 class Output {
@@ -23,6 +21,9 @@ class Output {
     if (ranges_ != nullptr) ranges_->push_back({begin, end});
   }
 
+  std::vector<int32_t>& ids() noexcept { return ids_; }
+  std::vector<ByteRange>* ranges() noexcept { return ranges_; }  // [ids] or null
+
  private:
   std::vector<int32_t>& ids_;
   std::vector<ByteRange>* ranges_;
@@ -32,13 +33,10 @@ class Model {
  public:
   virtual ~Model() = default;
 
-  // Appends the ids of text[begin, end), in which no special token is to be found; ranges count
-  // from the start of `text`. Requires: well-formed UTF-8, begin and end between characters.
+  // Appends the ids of the word text[begin, end); ranges count from the start of `text`, which is
+  // normalised. Requires: well-formed UTF-8, begin < end, both between characters.
   // Called by many threads at once.
   virtual void encode(std::string_view text, int64_t begin, int64_t end, Output& out) const = 0;
-
-  // The bytes that a token stands for. Requires: an id of the vocabulary.
-  virtual std::string_view bytes(int32_t id) const noexcept = 0;
 };
 
-}  // namespace regard::text
+}  // namespace regard::subwords

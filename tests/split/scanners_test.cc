@@ -1,4 +1,4 @@
-#include "text/split.h"
+#include "split/scanners.h"
 
 #include <gtest/gtest.h>
 #include <utf8proc.h>
@@ -10,7 +10,7 @@
 #include "unicode/classes.h"
 #include "unicode/random_text.h"
 
-namespace regard::text {
+namespace regard::split {
 namespace {
 
 using unicode::CharClass;
@@ -127,4 +127,4 @@ TEST(Split, KnowsTheNamesOfRules) {
 }
 
 }  // namespace
-}  // namespace regard::text
+}  // namespace regard::split

@@ -1,4 +1,4 @@
-#include "text/vocabulary.h"
+#include "subwords/vocabulary.h"
 
 #include <limits>
 #include <utility>
@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "unicode/utf8.h"
 
-namespace regard::text {
+namespace regard::subwords {
 namespace {
 
 int32_t checked_size(const std::vector<std::string>& tokens) {
@@ -56,4 +56,4 @@ std::string quoted(std::string_view text) {
   return out + "'";
 }
 
-}  // namespace regard::text
+}  // namespace regard::subwords

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace regard::text {
+namespace regard::subwords {
 
 // The character for a byte, in UTF-8: "A" for 0x41, "Ġ" for 0x20.
 std::string alphabet_character(uint8_t byte);
@@ -15,4 +15,4 @@ std::string alphabet_character(uint8_t byte);
 // The bytes that text stands for; nothing if it holds a character outside the alphabet.
 std::optional<std::string> from_alphabet(std::string_view text);
 
-}  // namespace regard::text
+}  // namespace regard::subwords

@@ -1,10 +1,10 @@
-#include "text/byte_alphabet.h"
+#include "subwords/byte_alphabet.h"
 
 #include <array>
 
 #include "unicode/utf8.h"
 
-namespace regard::text {
+namespace regard::subwords {
 namespace {
 
 constexpr bool is_printable(int byte) {
@@ -57,4 +57,4 @@ std::optional<std::string> from_alphabet(std::string_view text) {
   return bytes;
 }
 
-}  // namespace regard::text
+}  // namespace regard::subwords

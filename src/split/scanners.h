@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace regard::text {
+namespace regard::split {
 
 // gpt2    's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 // smollm  every \p{N} alone, then gpt2 on each stretch between them
@@ -21,14 +21,17 @@ enum class SplitRule : uint8_t { gpt2, smollm, llama3, qwen2 };
 using WordScanner = const char* (*)(const char* at, const char* end);
 WordScanner word_scanner(SplitRule rule);
 
+// The rule that a regular expression stands for, if it is one of those above as files write them.
+std::optional<SplitRule> find_rule(std::string_view pattern);
+
 // What the name in `tokenizer.ggml.pre` stands for.
-struct PreTokenizer {
+struct NamedRule {
   SplitRule rule;
   bool ignore_merges;  // a word that is in the vocabulary is taken whole, whatever the merges say
   bool add_bos;        // when the file does not say
 };
 
-std::optional<PreTokenizer> find_pre_tokenizer(std::string_view name);
+std::optional<NamedRule> find_pre_tokenizer(std::string_view name);
 std::string pre_tokenizer_names();  // "gpt-2, phi-2, ..."
 
-}  // namespace regard::text
+}  // namespace regard::split

@@ -1,4 +1,4 @@
-#include "text/split.h"
+#include "split/scanners.h"
 
 #include <array>
 #include <iterator>
@@ -6,7 +6,7 @@
 #include "unicode/classes.h"
 #include "unicode/utf8.h"
 
-namespace regard::text {
+namespace regard::split {
 namespace {
 
 using unicode::CharClass;
@@ -143,14 +143,14 @@ const char* llama3_word(const char* at, const char* end) {
   return white_space_end(last, at, cursor.at(), cursor.done());
 }
 
-constexpr PreTokenizer kGpt2{SplitRule::gpt2, false, false};
-constexpr PreTokenizer kSmollm{SplitRule::smollm, false, false};
-constexpr PreTokenizer kLlama3{SplitRule::llama3, true, true};
-constexpr PreTokenizer kQwen2{SplitRule::qwen2, false, false};
+constexpr NamedRule kGpt2{SplitRule::gpt2, false, false};
+constexpr NamedRule kSmollm{SplitRule::smollm, false, false};
+constexpr NamedRule kLlama3{SplitRule::llama3, true, true};
+constexpr NamedRule kQwen2{SplitRule::qwen2, false, false};
 
 struct Named {
   std::string_view name;
-  PreTokenizer pre;
+  NamedRule pre;
 };
 
 constexpr Named kNames[] = {
@@ -203,7 +203,27 @@ WordScanner word_scanner(SplitRule rule) {
   return gpt2_word<false>;  // not reached: every rule has its case
 }
 
-std::optional<PreTokenizer> find_pre_tokenizer(std::string_view name) {
+std::optional<SplitRule> find_rule(std::string_view pattern) {
+  struct Written {
+    std::string_view pattern;
+    SplitRule rule;
+  };
+  static constexpr Written kWritten[] = {
+      {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)",
+       SplitRule::gpt2},
+      {R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)",
+       SplitRule::gpt2},
+      {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+       SplitRule::llama3},
+      {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+       SplitRule::qwen2},
+  };
+  for (const Written& written : kWritten)
+    if (written.pattern == pattern) return written.rule;
+  return std::nullopt;
+}
+
+std::optional<NamedRule> find_pre_tokenizer(std::string_view name) {
   for (const Named& known : kNames)
     if (known.name == name) return known.pre;
   return std::nullopt;
@@ -218,4 +238,4 @@ std::string pre_tokenizer_names() {
   return names;
 }
 
-}  // namespace regard::text
+}  // namespace regard::split

@@ -1,4 +1,4 @@
-#include "text/string_table.h"
+#include "subwords/string_table.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 
-namespace regard::text {
+namespace regard::subwords {
 namespace {
 
 template <class Word>
@@ -88,4 +88,4 @@ void PairTable::set(int32_t left, int32_t right, Merge merge) noexcept {
   slots_[probe(key)] = {key, merge};
 }
 
-}  // namespace regard::text
+}  // namespace regard::subwords

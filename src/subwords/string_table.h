@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace regard::text {
+namespace regard::subwords {
 
 class StringTable {
  public:
@@ -76,4 +76,4 @@ class PairTable {
   std::vector<Slot> slots_;  // open addressing, at most half full
 };
 
-}  // namespace regard::text
+}  // namespace regard::subwords

@@ -1,0 +1,1 @@
+regard_test(split/scanners LINKS split USES utf8proc)
