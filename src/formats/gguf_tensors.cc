@@ -73,9 +73,8 @@ TensorInfo info_of(const GgufTensor& tensor) {
                   .dtype = tensor.dtype,
                   .type_name = std::string(tensor.type_name),
                   .rank = tensor.rank,
-                  .shape = {1, 1, 1, 1},
-                  .data = tensor.data,
-                  .inner = 1};
+                  .elements = tensor.elements(),
+                  .data = tensor.data};
   for (int axis = 0; axis < tensor.rank; ++axis) {
     info.shape[axis] = tensor.dims[tensor.rank - 1 - axis];
   }

@@ -99,8 +99,7 @@ class Entry {
     if (bits % 8 != 0) {
       refuse("{} numbers of {} bits do not fill whole bytes", elements, type.bits);
     }
-    const int64_t outer = tensor.elements();
-    tensor.inner = outer == 0 ? 0 : static_cast<int64_t>(elements) / outer;
+    tensor.elements = static_cast<int64_t>(elements);
     return bits / 8;
   }
 

@@ -94,7 +94,8 @@ ModelPointer read_bpe(const Part& part, const ModelContext& context) {
 }
 
 ModelPointer read_model(const Part& part, const ModelContext& context) {
-  constexpr Reader<Read> kReaders[] = {{"BPE", read_bpe}};
+  constexpr Reader<Read> kReaders[] = {
+      {"BPE", read_bpe}, {"WordPiece", read_word_piece}, {"Unigram", read_unigram}};
   return find_reader(kReaders, part)(part, context);
 }
 

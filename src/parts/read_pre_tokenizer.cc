@@ -56,10 +56,7 @@ void read_whitespace(const Part&, Steps& out) { out.steps.push_back(split::white
 void read_whitespace_split(const Part&, Steps& out) {
   out.steps.push_back(split::whitespace_split());
 }
-void read_bert(const Part&, Steps& out) {
-  out.steps.push_back(split::whitespace_split());
-  out.steps.push_back(split::punctuation(Behaviour::isolated));
-}
+void read_bert(const Part&, Steps& out) { out.steps.push_back(split::bert()); }
 
 void read_metaspace(const Part& part, Steps& out) {
   using split::Prepend;

@@ -39,6 +39,8 @@ struct ModelContext {
 using ModelPointer = std::unique_ptr<const subwords::Model>;
 ModelPointer read_model(const Part& part, const ModelContext& context);
 ModelPointer read_bpe(const Part& part, const ModelContext& context);
+ModelPointer read_word_piece(const Part& part, const ModelContext& context);
+ModelPointer read_unigram(const Part& part, const ModelContext& context);
 
 std::vector<DecodeStep> read_decoder(const Part& part);
 

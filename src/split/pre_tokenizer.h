@@ -29,8 +29,12 @@ class Words {
   std::string_view text() const noexcept { return aligned_ ? aligned_->text : part_; }
   std::vector<Span>& spans() noexcept { return spans_; }
 
-  // Does the byte at `at` come from the start of the original text?
-  bool begins_text(uint32_t at) const noexcept { return origin_ == 0 && at == 0; }
+  // Does the byte at `at` come from the start of the original text? Exact for a normalised text
+  // only if it is tracked.
+  bool begins_text(uint32_t at) const noexcept {
+    if (aligned_ && aligned_->tracked()) return aligned_->origins[at].begin == 0;
+    return origin_ == 0 && at == 0;
+  }
   // Where text[first, last) comes from. Requires: tracked, first < last.
   ByteRange origin_of(int64_t first, int64_t last) const noexcept;
   bool tracked() const noexcept { return tracking_ == normalise::Tracking::on; }
@@ -52,6 +56,8 @@ class PreTokenizer {
   virtual ~PreTokenizer() = default;
   // Called by many threads at once.
   virtual void apply(Words& words) const = 0;
+  // Do the words depend on where the text came from? Then it must be tracked.
+  virtual bool asks_origin() const noexcept { return false; }
 };
 
 using Step = std::unique_ptr<const PreTokenizer>;

@@ -48,6 +48,8 @@ class Metaspace final : public PreTokenizer {
   Metaspace(std::string replacement, Prepend prepend, bool split)
       : replacement_(std::move(replacement)), prepend_(prepend), split_(split) {}
 
+  bool asks_origin() const noexcept override { return prepend_ == Prepend::first; }
+
   void apply(Words& words) const override {
     Writer writer(words);
     const std::string& text = writer.text();

@@ -62,6 +62,11 @@ class Sequence final : public PreTokenizer {
     for (const Step& step : steps_) step->apply(words);
   }
 
+  bool asks_origin() const noexcept override {
+    return std::any_of(steps_.begin(), steps_.end(),
+                       [](const Step& step) { return step->asks_origin(); });
+  }
+
  private:
   std::vector<Step> steps_;
 };
@@ -131,6 +136,31 @@ Step digits(bool individual) {
 Step punctuation(Behaviour behaviour) {
   return cut_at([](char32_t c) { return (unicode::properties(c) & unicode::kPunctuation) != 0; },
                 behaviour);
+}
+
+Step bert() {
+  return cutter([table = unicode::basic_plane_properties()](std::string_view text, Span span,
+                                                            std::vector<Span>& out) {
+    using unicode::kPunctuation;
+    using unicode::kWhiteSpace;
+    const char* const start = text.data();
+    const char* word = start + span.begin;
+    const auto end_word = [&](const char* behind) {
+      if (word != behind)
+        out.push_back({static_cast<uint32_t>(word - start), static_cast<uint32_t>(behind - start)});
+    };
+    for (const char* at = word; at != start + span.end;) {
+      const char* const first = at;
+      const char32_t c = unicode::read_character(at);
+      const uint8_t flags = c < 0x10000 ? table[c] : unicode::properties_beyond_basic_plane(c);
+      if ((flags & (kWhiteSpace | kPunctuation)) == 0) continue;
+      end_word(first);
+      word = flags & kWhiteSpace ? at : first;
+      end_word(at);
+      word = at;
+    }
+    end_word(start + span.end);
+  });
 }
 
 Step whitespace_split() {

@@ -32,6 +32,7 @@ Step pre_tokenizer(const NamedRule& rule);  // of GGUF
 Step digits(bool individual);               // Digits
 Step punctuation(Behaviour behaviour);      // Punctuation
 Step whitespace();                          // Whitespace: runs of \w, runs of what else is no space
+Step bert();                                // BertPreTokenizer: WhitespaceSplit, then Punctuation
 Step whitespace_split();                    // WhitespaceSplit
 Step fixed_length(int64_t characters);      // FixedLength
 // Split with a string, CharDelimiterSplit. Requires: not empty.

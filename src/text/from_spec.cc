@@ -9,6 +9,7 @@
 #include "subwords/byte_pairs.h"
 #include "subwords/character_pairs.h"
 #include "subwords/merge_rules.h"
+#include "text/spec_pieces.h"
 #include "text/tables.h"
 #include "unicode/utf8.h"
 
@@ -19,10 +20,6 @@ using subwords::Vocabulary;
 using Tables = Tokenizer::Tables;
 
 namespace {
-
-struct Usual {  // when the file does not say
-  bool add_bos, add_eos;
-};
 
 // Normal tokens are written in the byte alphabet, all others as they are. So is a normal token
 // that leaves the alphabet: no text leads to it, but it can be decoded.
@@ -43,7 +40,7 @@ StringTable bytes_of(const Vocabulary& vocabulary) {
   return bytes;
 }
 
-Usual build_gpt2(const TokenizerSpec& spec, Tables& tables) {
+text::UsualEnds build_gpt2(const TokenizerSpec& spec, Tables& tables) {
   const auto pre = split::find_pre_tokenizer(spec.pre);  // checked before
   tables.inputs = bytes_of(tables.vocabulary);
   tables.decoder = {{.kind = parts::DecodeStep::Kind::bytes}};
@@ -69,7 +66,7 @@ StringTable texts_of(const Vocabulary& vocabulary) {
   return texts;
 }
 
-Usual build_llama(const TokenizerSpec& spec, Tables& tables) {
+text::UsualEnds build_llama(const TokenizerSpec& spec, Tables& tables) {
   using Kind = parts::DecodeStep::Kind;
   const std::string space = "\xE2\x96\x81";  // U+2581
   const bool space_prefix = spec.add_space_prefix.value_or(true);
@@ -91,9 +88,13 @@ Usual build_llama(const TokenizerSpec& spec, Tables& tables) {
 
 struct Kind {
   std::string_view name;
-  Usual (*build)(const TokenizerSpec& spec, Tables& tables);
+  text::UsualEnds (*build)(const TokenizerSpec& spec, Tables& tables);
+  void (*prepare)(TokenizerSpec& spec) = nullptr;
 };
-constexpr Kind kKinds[] = {{"gpt2", build_gpt2}, {"llama", build_llama}};
+constexpr Kind kKinds[] = {{"gpt2", build_gpt2},
+                           {"llama", build_llama},
+                           {"bert", text::build_bert, text::prepare_bert},
+                           {"t5", text::build_t5, text::prepare_t5}};
 
 const Kind& find_kind(const TokenizerSpec& spec) {
   std::string names;
@@ -130,6 +131,7 @@ std::shared_ptr<const Tables> Tokenizer::Tables::from(TokenizerSpec spec) {
   if (spec.model == "gpt2" && !split::find_pre_tokenizer(spec.pre))
     fail(ErrorKind::unreadable, "tokenizer: pre-tokenizer {} is not supported; supported: {}",
          subwords::quoted(spec.pre), split::pre_tokenizer_names());
+  if (kind.prepare != nullptr) kind.prepare(spec);
   auto tables = std::make_shared<Tables>(Vocabulary(spec.tokens, std::move(spec.types)));
   const int32_t size = tables->vocabulary.size();
   check_id("bos", spec.bos, size);
@@ -141,9 +143,9 @@ std::shared_ptr<const Tables> Tokenizer::Tables::from(TokenizerSpec spec) {
   check_id("padding", spec.padding, size);
   check_id("cls", spec.cls, size);
   check_id("mask", spec.mask, size);
-  const Usual usual = kind.build(spec, *tables);
-  const bool add_bos = spec.add_bos.value_or(usual.add_bos);
-  const bool add_eos = spec.add_eos.value_or(usual.add_eos);
+  const text::UsualEnds usual = kind.build(spec, *tables);
+  const bool add_bos = spec.add_bos.value_or(usual.bos);
+  const bool add_eos = spec.add_eos.value_or(usual.eos);
   if (add_bos && !spec.bos)
     fail(ErrorKind::unreadable, "tokenizer: BOS is to be added, but none is named");
   if (add_eos && !spec.eos)

@@ -124,7 +124,8 @@ void Tokenizer::Tables::encode_part(std::string_view text, Piece part, const Enc
   }
   // What is plain is known in the original text only: then each byte must know where it came from.
   const bool some_plain = !options.plain.empty() && !normalised.empty();
-  Aligned aligned(piece, part.begin, some_plain ? Tracking::on : tracking(out));
+  const bool asked = some_plain || (pre_tokenizer && pre_tokenizer->asks_origin());
+  Aligned aligned(piece, part.begin, asked ? Tracking::on : tracking(out));
   normaliser->apply(aligned);
   if (normalised.empty()) return encode_words({std::move(aligned), part.begin}, out);
   normalised.cut(
