@@ -48,7 +48,7 @@ void fill_types(FileSummary& summary, std::vector<TypeCount> types) {
 void fill_types(FileSummary& summary, std::span<const TensorInfo> tensors) {
   std::vector<TypeCount> types;
   for (const TensorInfo& tensor : tensors) {
-    count(types, tensor.type_name, tensor.dtype.has_value(), tensor.elements, tensor.data.size());
+    count(types, tensor.type_name, tensor.dtype.has_value(), tensor.elements(), tensor.data.size());
   }
   fill_types(summary, std::move(types));
 }

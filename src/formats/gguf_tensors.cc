@@ -73,8 +73,9 @@ TensorInfo info_of(const GgufTensor& tensor) {
                   .dtype = tensor.dtype,
                   .type_name = std::string(tensor.type_name),
                   .rank = tensor.rank,
-                  .elements = tensor.elements(),
-                  .data = tensor.data};
+                  .shape = {1, 1, 1, 1},
+                  .data = tensor.data,
+                  .inner = 1};
   for (int axis = 0; axis < tensor.rank; ++axis) {
     info.shape[axis] = tensor.dims[tensor.rank - 1 - axis];
   }

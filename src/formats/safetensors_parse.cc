@@ -99,7 +99,8 @@ class Entry {
     if (bits % 8 != 0) {
       refuse("{} numbers of {} bits do not fill whole bytes", elements, type.bits);
     }
-    tensor.elements = static_cast<int64_t>(elements);
+    const int64_t outer = tensor.elements();
+    tensor.inner = outer == 0 ? 0 : static_cast<int64_t>(elements) / outer;
     return bits / 8;
   }
 

@@ -22,8 +22,10 @@ struct TensorInfo {
   std::string type_name;       // lower case: "bf16", "q4_1", "iq2_xs", "f8_e4m3"
   int rank = 0;                // 0: one number. Above 4: described, and refused by get()
   std::array<int64_t, 4> shape{1, 1, 1, 1};  // outermost first; 1 past `rank`; may hold zeros
-  int64_t elements = 1;                      // numbers in all, whatever the rank
   std::span<const std::byte> data;           // exactly the bytes of shape and type
+  int64_t inner = 1;                         // numbers behind each of the first four dimensions
+
+  int64_t elements() const noexcept { return shape[0] * shape[1] * shape[2] * shape[3] * inner; }
 };
 
 class TensorSource {
