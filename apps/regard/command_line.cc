@@ -105,7 +105,10 @@ struct CommandLine::Parser {
           return true;
         },
         help);
-    option->option_text(hint)->allow_extra_args(false);
+    // Words of their own follow each other; an option takes one value each time it is given.
+    const bool words = times == Times::many && *names != '-';
+    option->option_text(hint)->allow_extra_args(words);
+    if (words) option->expected(0, CLI::detail::expected_max_vector_size);
     option->multi_option_policy(times == Times::once ? CLI::MultiOptionPolicy::TakeLast
                                                      : CLI::MultiOptionPolicy::TakeAll);
   }

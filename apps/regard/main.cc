@@ -25,6 +25,7 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"generate", "continue a text", generate},
     {"score", "how well a model foresees a text", score},
+    {"embed", "texts as vectors, and how near they are", embed},
     {"tokenize", "a text as token ids, and back", tokenize},
     {"inspect", "where a token looked, and what came of it", inspect},
     {"bench attention", "time the operator against this machine's ceilings", bench_attention},

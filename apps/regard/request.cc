@@ -15,9 +15,9 @@ namespace regard::app {
 
 static_assert(std::endian::native == std::endian::little, "--logits writes memory as it is");
 
-void add_model_flags(CommandLine& line, ModelFlags& flags) {
+void add_model_flags(CommandLine& line, ModelFlags& flags, const char* usual) {
   line.text("-m,--model", flags.model, "a GGUF file, or the name of a pulled model",
-            "PATH|NAME [smollm2]");
+            fmt::format("PATH|NAME [{}]", usual).c_str());
   line.whole("-t,--threads", flags.threads, 0, 1024,
              "threads; 0 = all cores. Never changes a result", "N [0]");
 }

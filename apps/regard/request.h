@@ -18,7 +18,7 @@ struct ModelFlags {
   std::string model = "smollm2";
   int threads = 0;
 };
-void add_model_flags(CommandLine& line, ModelFlags& flags);
+void add_model_flags(CommandLine& line, ModelFlags& flags, const char* usual = "smollm2");
 Model load(const ModelFlags& flags);
 
 // Where the tokens come from: exactly one of these. The command line beats the

@@ -8,6 +8,7 @@ namespace regard::app {
 
 int generate(const Arguments& arguments);
 int score(const Arguments& arguments);
+int embed(const Arguments& arguments);
 int tokenize(const Arguments& arguments);
 int inspect(const Arguments& arguments);
 int bench_attention(const Arguments& arguments);

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -103,10 +104,39 @@ struct ForwardOptions {
 // What a model makes of every token of a sequence, row-major.
 struct Forward {
   int64_t tokens = 0, layers = 0, width = 0, vocabulary = 0;
-  std::vector<float> logits;  // [tokens, vocabulary]
+  std::vector<float> logits;  // [tokens, vocabulary]; empty for an encoder, which has none
   // [layers + 1, tokens, width]: the embedding, then what each block gives, the last behind the
   // final norm, as transformers' output_hidden_states; empty unless asked for.
   std::vector<float> hidden_states;
+};
+
+// How the states of a text's tokens become one vector.
+enum class Pooling {
+  mean,  // of all of them
+  cls,   // that of the first token
+  last,  // that of the last
+  max,   // the largest of all, number by number
+};
+std::string_view name(Pooling pooling) noexcept;
+
+struct EmbedOptions {
+  std::optional<Pooling> pooling = {};  // default: the checkpoint's, else mean
+  std::optional<bool> normalise = {};   // to length 1; default: as the checkpoint says, else true
+  bool truncate = false;  // a longer text than the context keeps its beginning and its last token
+  std::function<void(int64_t done, int64_t total)> progress = {};  // texts
+  const std::atomic<bool>* interrupt = nullptr;  // looked at between passes; true = fails there
+};
+
+struct Embeddings {
+  int64_t width = 0;
+  std::vector<float> numbers;             // [texts, width]
+  std::vector<std::vector<TokenId>> ids;  // of each text, special tokens included
+  double ms = 0;
+
+  std::span<const float> operator[](int64_t text) const {
+    return std::span(numbers).subspan(static_cast<std::size_t>(text * width),
+                                      static_cast<std::size_t>(width));
+  }
 };
 
 using TextSink = std::function<void(std::string_view piece)>;
@@ -125,7 +155,7 @@ struct ModelFacts {
   int64_t width = 0;
   int64_t vocabulary = 0;
   int64_t context = 0;       // most tokens of a sequence
-  int64_t weight_bytes = 0;  // read for one decoded token
+  int64_t weight_bytes = 0;  // read for one decoded token, by an encoder for a text
 };
 
 class Model {
@@ -148,7 +178,8 @@ class Model {
   std::string decode(std::span<const TokenId> ids) const;
   std::string token_text(TokenId id) const;  // one token alone; a piece of a character as <0xE2>
 
-  // Continues a prompt. on_text is given whole characters as they come; together they are text.
+  // Continues a prompt; of an encoder-decoder (T5) the encoder is given it, and the decoder answers
+  // from its own start. on_text is given whole characters as they come; together they are text.
   // Throws Error(invalid_argument) for options outside the rules above, an empty prompt and a
   // prompt longer than the context.
   Generation generate(std::string_view prompt, const GenerateOptions& options = {},
@@ -170,6 +201,14 @@ class Model {
   Forward forward(std::span<const TokenId> ids, const ForwardOptions& options = {}) const;
   std::vector<Forward> forward(std::span<const std::vector<TokenId>> batch,
                                const ForwardOptions& options = {}) const;
+
+  // A vector for each text, by the model's encoder. Texts run together without padding; none has
+  // any bearing on another's numbers.
+  // Throws Error(invalid_argument) for a model without an encoder, and for a text that is empty,
+  // longer than the context (unless options.truncate) or holds an id that is none.
+  Embeddings embed(std::span<const std::string> texts, const EmbedOptions& options = {}) const;
+  Embeddings embed(std::span<const std::vector<TokenId>> texts,
+                   const EmbedOptions& options = {}) const;
 
   // For the rooms that look inside. Calls on one model take turns; two models are independent.
   Checkpoint& checkpoint() const noexcept { return *checkpoint_; }

@@ -30,9 +30,9 @@ template <class NamesOf>
 }  // namespace
 
 std::span<const Family* const> all() {
-  static const std::array<const Family*, 11> families{&bloom(), &gemma2(),  &gemma3(),  &gpt2(),
-                                                      &llama(), &mistral(), &mixtral(), &mpt(),
-                                                      &phi3(),  &qwen2(),   &qwen3()};
+  static const std::array<const Family*, 14> families{
+      &bert(),    &bloom(), &gemma2(), &gemma3(), &gpt2(),  &llama(),   &mistral(),
+      &mixtral(), &mpt(),   &phi3(),   &qwen2(),  &qwen3(), &roberta(), &t5()};
   return families;
 }
 

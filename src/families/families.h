@@ -11,6 +11,7 @@
 
 namespace regard::families {
 
+const Family& bert();
 const Family& bloom();
 const Family& gemma2();
 const Family& gemma3();
@@ -22,6 +23,8 @@ const Family& mpt();
 const Family& phi3();
 const Family& qwen2();
 const Family& qwen3();
+const Family& roberta();
+const Family& t5();
 
 std::span<const Family* const> all();
 

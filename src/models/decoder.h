@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "models/encoder.h"
 #include "nn/block.h"
 #include "nn/ends.h"
 #include "nn/step.h"
@@ -26,6 +28,9 @@ struct DecoderConfig {
   int64_t context = 0;  // most tokens of a sequence
   // Mask, score program and scale of each kind of layer; a block's attention.kind counts them.
   std::vector<AttentionOptions> kinds;
+  // Of the layers that look at an encoder's output: the kind behind those.
+  std::optional<AttentionOptions> cross = {};
+  int32_t start = 0;  // with an encoder: the token that a text begins with
 
   AttentionShape attention_shape() const noexcept { return {heads, kv_heads, dim, dim_v}; }
 };
@@ -36,6 +41,8 @@ struct Decoder {
   nn::InputEmbedding embedding;
   std::vector<nn::Block> blocks;
   nn::Head head;
+  // Whose output cross-attention looks at. A model that is an encoder alone has no blocks.
+  std::shared_ptr<const Encoder> encoder = {};
 
   // Makes positions [0, count) known to the layers; before a pass that uses them.
   void reserve(int64_t positions) const {

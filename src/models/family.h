@@ -20,8 +20,9 @@ enum class Transform {
   transposed,   // GPT-2's Conv1D is [inputs, outputs]
   query_pairs,  // rows of heads from halves to the order of adjacent pairs
   key_pairs,
-  heads_apart,  // BLOOM: of each head q, k, v; becomes all q, all k, all v
-  stacked,      // matrices of experts become one array; the second {} counts them
+  heads_apart,   // BLOOM: of each head q, k, v; becomes all q, all k, all v
+  past_padding,  // RoBERTa: positions begin behind the padding token's row
+  stacked,       // matrices of experts become one array; the second {} counts them
 };
 
 // stored: the name in safetensors, name: that in GGUF, both without .weight and .bias. {} is a

@@ -19,13 +19,15 @@ struct Pattern {
   std::vector<int64_t> numbers;
 };
 
-Pattern pattern_of(std::string_view name) {
+// most: numbers behind so many stay as they are.
+Pattern pattern_of(std::string_view name, int64_t most = INT64_MAX) {
   constexpr std::size_t kMostDigits = 7;
   Pattern found;
   while (true) {
     const std::size_t dot = std::min(name.find('.'), name.size());
     const std::string_view part = name.substr(0, dot);
-    const bool number = !part.empty() && part.size() <= kMostDigits &&
+    const bool number = std::ssize(found.numbers) < most && !part.empty() &&
+                        part.size() <= kMostDigits &&
                         part.find_first_not_of("0123456789") == std::string_view::npos;
     if (number) found.numbers.push_back(std::stoll(std::string(part)));
     found.text += number ? "{}" : part;
@@ -63,8 +65,11 @@ using Targets = std::unordered_map<std::string, Target>;
 Targets targets_of(const Family& family) {
   Targets targets;
   for (const TensorRule& rule : family.tensors) {
-    for (const std::string_view end : {".weight", ".bias"}) {
-      targets[std::string(rule.stored) + std::string(end)] = {&rule, end};
+    // The first BERT's names for a norm's weight and bias are gamma and beta.
+    for (const auto& [stored, own] :
+         {std::pair(".weight", ".weight"), std::pair(".bias", ".bias"),
+          std::pair(".gamma", ".weight"), std::pair(".beta", ".bias")}) {
+      targets[std::string(rule.stored) + stored] = {&rule, own};
     }
   }
   return targets;
@@ -91,8 +96,13 @@ void FamilyTensors::collect(const Family& family) {
   std::map<std::string, std::map<int64_t, const TensorInfo*>> stacks;
   std::unordered_map<std::string, const TensorRule*> rules_of_stacks;
   for (const TensorInfo& tensor : stored_.tensors()) {
-    const Pattern pattern = pattern_of(without_prefix(tensor.name, family));
-    const auto target = targets.find(pattern.text);
+    // Most rules say {} for every number; T5's tell layers' parts apart by a second one.
+    Pattern pattern = pattern_of(without_prefix(tensor.name, family));
+    auto target = targets.find(pattern.text);
+    if (target == targets.end()) {
+      pattern = pattern_of(without_prefix(tensor.name, family), 1);
+      target = targets.find(pattern.text);
+    }
     if (target == targets.end()) {
       const auto& ignored = family.ignored;
       if (std::find(ignored.begin(), ignored.end(), pattern.text) != ignored.end()) continue;

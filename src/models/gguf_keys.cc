@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/printable.h"
 #include "matmul/matmul.h"
+#include "models/encoder_keys.h"
 
 namespace regard::models {
 namespace {
@@ -178,6 +179,7 @@ Settings read_keys(const GgufFile& file, const TensorSource& tensors, const Fami
   if (s.experts > 0) s.experts_used = reader.get("expert_used_count", kMostExperts);
   read_vocabulary(reader, tensors, s);
   s.tied = !tensors.has("output.weight");
+  read_encoder_keys(file, tensors, s);
   check(s, file.name());
   return s;
 }
@@ -250,6 +252,7 @@ std::vector<GgufKey> write_keys(const Settings& s, const Family& family) {
     count("expert_count", s.experts);
     count("expert_used_count", s.experts_used);
   }
+  write_encoder_keys(s, keys);
   return keys;
 }
 

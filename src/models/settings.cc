@@ -63,6 +63,14 @@ void check(const Settings& s, const std::string& file) {
       "the norms' epsilon (layer_norm_epsilon, layer_norm_rms_epsilon: {}) is not in 0 .. 1",
       s.epsilon);
   check(s.rope, s.dim, file);
+  if (s.form == Form::encoder_decoder) {
+    const EncoderSettings& e = s.encoder;
+    ask(e.farthest > e.buckets / 2, file,
+        "the relative buckets' max distance ({}) is not above half their count ({})", e.farthest,
+        e.buckets);
+    ask(e.decoder_start >= 0 && e.decoder_start < s.vocabulary, file,
+        "decoder_start_token_id ({}) is not in 0 .. {}", e.decoder_start, s.vocabulary - 1);
+  }
   if (s.local_rope) check(*s.local_rope, s.dim, file);
   ask(s.alibi >= 0 && s.alibi <= 64, file, "attention.max_alibi_bias ({}) is not in 0 .. 64",
       s.alibi);

@@ -10,6 +10,7 @@
 
 #include "kernels/elementwise.h"
 #include "nn/norm.h"
+#include "regard/model.h"
 
 namespace regard::models {
 
@@ -43,7 +44,26 @@ struct RopeSettings {
   float amplitude = 1;  // of cosines and sines
 };
 
+// What parts a model has.
+enum class Form { decoder, encoder, encoder_decoder };
+
+// What only encoders have.
+struct EncoderSettings {
+  int64_t token_types = 0;     // rows of token_types; a text's tokens are of the first
+  int64_t first_position = 0;  // rows of position_embd in front of a text's first: RoBERTa's files
+  Pooling pooling = Pooling::mean;
+  bool normalise = true;  // embeddings have length 1
+
+  // T5 (Raffel et al. 2020), §2.1.
+  int64_t buckets = 0;  // of distances
+  int64_t farthest = 128;
+  int64_t decoder_layers = 0;
+  int64_t decoder_start = 0;  // the token in front of what the decoder writes
+};
+
 struct Settings {
+  Form form = Form::decoder;
+  EncoderSettings encoder = {};
   std::string architecture;  // GGUF's name of the family
   int64_t layers = 0;
   int64_t width = 0;  // of the residual stream
@@ -72,6 +92,7 @@ struct Settings {
   float attention_scale = 0;  // 0 = 1/√dim
   float score_cap = 0;        // of scores and of logits; 0 = none
   float logit_cap = 0;
+  float logit_scale = 1;  // what the head is given is multiplied by it
   float embedding_scale = 1;
   bool embedding_norm = false;
   bool head_norms = false;        // a norm on each query and key head

@@ -140,6 +140,12 @@ TransformedShape transformed(Transform how, std::span<const TensorInfo* const> p
               "has shape {}, the model's sizes ask for {} rows", shape_text(first),
               rows_wanted(how, settings));
       break;
+    case Transform::past_padding:
+      require(first.rank == 2 && first.shape[0] > settings.encoder.first_position,
+              "has shape {}, no matrix of more than {} rows", shape_text(first),
+              settings.encoder.first_position);
+      shape.extents[0] -= settings.encoder.first_position;
+      break;
     case Transform::stacked:
       require(first.rank == 2, "has {} dimensions, not 2", first.rank);
       for (const TensorInfo* part : parts) {
@@ -166,6 +172,12 @@ std::vector<std::byte> transform(Transform how, std::span<const TensorInfo* cons
     case Transform::key_pairs:
     case Transform::heads_apart:
       return reordered(first, row_order(how, first.shape[0], settings));
+    case Transform::past_padding: {
+      const std::size_t row = first.data.size() / static_cast<std::size_t>(first.shape[0]);
+      const auto kept =
+          first.data.subspan(row * static_cast<std::size_t>(settings.encoder.first_position));
+      return {kept.begin(), kept.end()};
+    }
     case Transform::stacked:
       return stacked(parts);
     case Transform::as_is:

@@ -79,21 +79,38 @@ std::shared_ptr<const PackedMatrix> Weights::matrix(const std::string& name, int
   return made;
 }
 
-std::vector<float> Weights::vector(const std::string& name, int64_t count) const {
-  const TensorInfo& tensor = checked(name, 1, {count, 1, 1, 1});
-  std::vector<float> numbers(static_cast<std::size_t>(count));
+std::vector<float> Weights::finite(const TensorInfo& tensor, int64_t rows, int64_t columns) const {
+  std::vector<float> numbers(static_cast<std::size_t>(rows * columns));
   if (*tensor.dtype == DType::f64) {
     numbers = narrowed(tensor.data);
   } else {
-    dequantise_row(*tensor.dtype, tensor.data.data(), count, numbers.data());
+    const auto row = static_cast<std::size_t>(row_bytes(*tensor.dtype, columns));
+    for (int64_t i = 0; i < rows; ++i) {
+      dequantise_row(*tensor.dtype, tensor.data.data() + static_cast<std::size_t>(i) * row, columns,
+                     numbers.data() + i * columns);
+    }
   }
   for (const float number : numbers) {
     if (!std::isfinite(number)) {
       fail(ErrorKind::unreadable, "{}: tensor {} holds {}, its numbers must be finite",
-           source_.name(), name, number);
+           source_.name(), tensor.name, number);
     }
   }
   return numbers;
+}
+
+std::vector<float> Weights::vector(const std::string& name, int64_t count) const {
+  return finite(checked(name, 1, {count, 1, 1, 1}), 1, count);
+}
+
+std::vector<float> Weights::numbers(const std::string& name, int64_t rows, int64_t columns) const {
+  return finite(checked(name, 2, {rows, columns, 1, 1}), rows, columns);
+}
+
+std::shared_ptr<const PackedMatrix> Weights::pack(std::span<const float> numbers, int64_t outputs,
+                                                  int64_t inputs) const {
+  return std::make_shared<const PackedMatrix>(
+      PackedMatrix::pack(DType::f32, std::as_bytes(numbers), outputs, inputs, pool_));
 }
 
 nn::Linear Weights::linear(const std::string& name, int64_t outputs, int64_t inputs,

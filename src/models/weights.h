@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,11 @@ class Weights {
   std::shared_ptr<const PackedMatrix> matrix(const std::string& name, int64_t outputs,
                                              int64_t inputs, const Rows& rows = {}) const;
   std::vector<float> vector(const std::string& name, int64_t count) const;  // finite
+  // A matrix's numbers, [rows, columns], finite, for what is computed from them once; and the
+  // matrix that such numbers make.
+  std::vector<float> numbers(const std::string& name, int64_t rows, int64_t columns) const;
+  std::shared_ptr<const PackedMatrix> pack(std::span<const float> numbers, int64_t outputs,
+                                           int64_t inputs) const;
   // name.weight, and name.bias.
   nn::Linear linear(const std::string& name, int64_t outputs, int64_t inputs,
                     const Rows& rows = {}) const;
@@ -45,6 +51,7 @@ class Weights {
                                   int64_t inputs) const;
 
  private:
+  std::vector<float> finite(const TensorInfo& tensor, int64_t rows, int64_t columns) const;
   const TensorInfo& checked(const std::string& name, int rank,
                             const std::array<int64_t, 4>& shape) const;
   std::shared_ptr<const PackedMatrix> packed(const TensorInfo& tensor, int64_t first,

@@ -32,9 +32,13 @@ struct Attention {
   Linear query = {}, key = {}, value = {}, output = {};
   Norm query_norm = {}, key_norm = {};  // of each head, before it is turned
   Rotation rotate = {};
-  bool cross = false;  // keys and values are made of the step's memory, not of x
+  bool cross = false;  // keys and values are those it was made to remember, not x's
 
   Tensor operator()(const Tensor& x, const Step& step) const;  // [tokens, width]
+
+  // Of cross-attention: keys and values of an encoder's output, memory [its tokens, width], go into
+  // the cache that steps read; a segment's are its keys, all of them new.
+  void remember(const Tensor& memory, std::span<const Segment> segments, KvCache& cache) const;
 
   int64_t bytes() const noexcept {
     return query.bytes() + key.bytes() + value.bytes() + output.bytes();

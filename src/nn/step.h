@@ -36,16 +36,12 @@ struct AttentionStep {
   // The keys that this step adds lie in the cache behind those it has; without a cache they are all
   // there are, as in an encoder.
   KvCache* cache = nullptr;
-  // Where the new keys' rows are, if not where the queries' are: segments of `memory`.
-  std::span<const Segment> memory_segments = {};
+  const KvCache* memory = nullptr;  // of cross-attention: has all keys already
 };
 
 struct Step {
   std::span<const int32_t> positions;  // [tokens], of each token in its own sequence
   std::span<const AttentionStep> kinds;
-  // An encoder's output [its tokens, width], for layers that look at it; never made when the cache
-  // has its keys already.
-  Tensor memory = {};
   Observer* observer = nullptr;
 
   void show(int64_t layer, Site site, const Tensor& value) const {

@@ -32,11 +32,15 @@ KvCacheShape cache_shape(const models::DecoderConfig& config, const RunOptions& 
           .v_dtype = options.kv};
 }
 
+AttentionPlan empty_plan(const models::DecoderConfig& config, AttentionOptions options) {
+  options.threads = current_pool().threads();
+  return {config.attention_shape(), {}, options};
+}
+
 std::vector<AttentionPlan> empty_plans(const models::DecoderConfig& config) {
   std::vector<AttentionPlan> plans;
-  for (AttentionOptions options : config.kinds) {
-    options.threads = current_pool().threads();
-    plans.emplace_back(config.attention_shape(), std::span<const Segment>(), options);
+  for (const AttentionOptions& options : config.kinds) {
+    plans.push_back(empty_plan(config, options));
   }
   return plans;
 }
@@ -58,13 +62,15 @@ void check(const RunOptions& options) {
 }
 
 Batch::Batch(const models::Decoder& model, const RunOptions& options,
-             std::span<const int64_t> lengths)
+             std::span<const int64_t> lengths, const Memory* memory)
     : model_(model),
       cache_(cache_shape(model.config, options, lengths)),
       pages_(cache_.shape().pages),
       slice_rows_(std::clamp<int64_t>(
           kSliceBytes / (model.config.vocabulary * int64_t{sizeof(float)}), 1, 256)),
-      plans_(empty_plans(model.config)) {
+      plans_(empty_plans(model.config)),
+      memory_(memory) {
+  if (memory_ != nullptr) cross_plan_ = empty_plan(model.config, *model.config.cross);
   model_.reserve(longest(lengths));
   int64_t rows = 0;
   for (const int64_t length : lengths) rows += length;
@@ -73,7 +79,8 @@ Batch::Batch(const models::Decoder& model, const RunOptions& options,
   positions_.reserve(rows);
   segments_.reserve(lengths.size());
   members_.reserve(lengths.size());
-  kinds_.reserve(plans_.size());
+  kinds_.reserve(plans_.size() + 1);
+  cross_segments_.reserve(lengths.size());
   reserve_plans(lengths);
 }
 
@@ -116,6 +123,9 @@ void Batch::add(Sequence& sequence, int64_t tokens) {
     sequence.block_table.push_back(*page);
   }
   segments_.push_back({std::ssize(tokens_), tokens, keys, sequence.block_table});
+  if (memory_ != nullptr) {
+    cross_segments_.push_back(memory_->segment(sequence.text, std::ssize(tokens_), tokens));
+  }
   members_.push_back(&sequence);
   for (int64_t position = sequence.cached; position < keys; ++position) {
     tokens_.push_back(sequence.ids[position]);
@@ -140,13 +150,20 @@ Tensor Batch::run(nn::Observer* observer) {
 
   replan();
   kinds_.clear();
-  for (AttentionPlan& plan : plans_) kinds_.push_back({segments_, &plan, &cache_});
+  for (AttentionPlan& plan : plans_)
+    kinds_.push_back({.segments = segments_, .plan = &plan, .cache = &cache_});
+  if (cross_plan_) {
+    cross_plan_->replan(cross_segments_);
+    kinds_.push_back(
+        {.segments = cross_segments_, .plan = &*cross_plan_, .memory = &memory_->cache()});
+  }
   const nn::Step step{.positions = positions_, .kinds = kinds_, .observer = observer};
   Tensor hidden = model_.hidden(tokens_, step);
   for (std::size_t i = 0; i < members_.size(); ++i) members_[i]->cached = segments_[i].keys;
   tokens_.clear();
   positions_.clear();
   segments_.clear();
+  cross_segments_.clear();
   members_.clear();
   return hidden;
 }

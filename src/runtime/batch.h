@@ -8,12 +8,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "attention/attention.h"
 #include "models/decoder.h"
 #include "regard/model.h"
+#include "runtime/memory.h"
 #include "runtime/pages.h"
 
 namespace regard {
@@ -26,6 +28,7 @@ struct Sequence {
   std::vector<TokenId> ids;         // the prompt and what came after it
   int64_t cached = 0;               // ids [0, cached) have their keys and values in the cache
   std::vector<PageId> block_table;  // pages in order
+  int64_t text = 0;                 // of the memory, of a decoder that looks at an encoder's output
 
   int64_t waiting() const noexcept { return static_cast<int64_t>(ids.size()) - cached; }
 };
@@ -44,8 +47,10 @@ class Batch {
  public:
   // lengths: the most tokens that each sequence will have. The cache holds them all; its memory is
   // touched as keys arrive. Throws Error(out_of_memory) when it cannot be had. Steps run on the
-  // pool that is current now.
-  Batch(const models::Decoder& model, const RunOptions& options, std::span<const int64_t> lengths);
+  // pool that is current now. memory: of a decoder that looks at an encoder's output; outlives the
+  // batch.
+  Batch(const models::Decoder& model, const RunOptions& options, std::span<const int64_t> lengths,
+        const Memory* memory = nullptr);
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
 
@@ -86,11 +91,14 @@ class Batch {
   PagePool pages_;
   int64_t slice_rows_;
   std::vector<AttentionPlan> plans_;  // of each kind of layer
+  const Memory* memory_;
+  std::optional<AttentionPlan> cross_plan_;
   StepCounts counts_;
   // Of the step that is being put together:
   std::vector<TokenId> tokens_;
   std::vector<int32_t> positions_;
   std::vector<Segment> segments_;
+  std::vector<Segment> cross_segments_;
   std::vector<Sequence*> members_;
   std::vector<nn::AttentionStep> kinds_;
 };

@@ -73,14 +73,14 @@ Checkpoint::Checkpoint(const std::string& path, const LoadOptions& options)
   const models::DecoderConfig& config = model.config;
   facts = {.path = path,
            .architecture = config.architecture,
-           .layers = config.layers,
+           .layers = config.layers + (model.encoder ? std::ssize(model.encoder->blocks) : 0),
            .heads = config.heads,
            .kv_heads = config.kv_heads,
            .dim = config.dim,
            .width = config.width,
            .vocabulary = config.vocabulary,
            .context = config.context,
-           .weight_bytes = model.weight_bytes()};
+           .weight_bytes = model.blocks.empty() ? model.encoder->bytes() : model.weight_bytes()};
   load_ms =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }

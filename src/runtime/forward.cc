@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "runtime/batch.h"
+#include "runtime/encode.h"
 #include "runtime/generate.h"
 #include "tensor/pool.h"
 
@@ -38,25 +39,58 @@ class Writer final : public nn::Observer {
   std::span<const Row> rows_;
 };
 
+Forward room_for(std::span<const TokenId> ids, const models::DecoderConfig& config, int64_t layers,
+                 bool states) {
+  Forward made{std::ssize(ids), layers, config.width, config.vocabulary, {}, {}};
+  if (states) made.hidden_states.resize((layers + 1) * made.tokens * made.width);
+  return made;
+}
+
+// Of an encoder alone: hidden states, and no logits.
+std::vector<Forward> encode(const Checkpoint& checkpoint, std::span<const std::vector<TokenId>> ids,
+                            const ForwardOptions& options) {
+  const models::Encoder& encoder = *checkpoint.model.encoder;
+  const int64_t layers = std::ssize(encoder.blocks);
+  std::vector<Forward> results;
+  for (const std::vector<TokenId>& one : ids) {
+    check_text(encoder.config, one);
+    results.push_back(room_for(one, checkpoint.model.config, layers, options.hidden_states));
+  }
+  if (!options.hidden_states) return results;
+  EncoderPass pass(encoder);
+  std::vector<Row> rows;
+  for (std::size_t done = 0; done < ids.size();) {
+    const auto count = static_cast<std::size_t>(EncoderPass::share(ids.subspan(done)));
+    rows.clear();
+    for (std::size_t i = done; i < done + count; ++i) {
+      for (int64_t t = 0; t < results[i].tokens; ++t) rows.push_back({&results[i], t});
+    }
+    Writer writer(rows);
+    writer.write(layers, pass.run(ids.subspan(done, count), &writer));
+    done += count;
+  }
+  return results;
+}
+
 }  // namespace
 
 std::vector<Forward> forward(Checkpoint& checkpoint, std::span<const std::vector<TokenId>> ids,
                              const ForwardOptions& options) {
   const models::Decoder& model = checkpoint.model;
   const models::DecoderConfig& config = model.config;
+  const UsePool pool(checkpoint.pool);
+  if (model.encoder && model.blocks.empty()) return encode(checkpoint, ids, options);
+  require(!model.encoder,
+          "forward: {} has an encoder and a decoder; models that have one of them are shown",
+          checkpoint.facts.path);
   std::vector<int64_t> lengths;
   std::vector<Forward> results;
   for (const std::vector<TokenId>& one : ids) {
     check_prompt(config, one);
     lengths.push_back(std::ssize(one));
-    results.push_back({std::ssize(one), config.layers, config.width, config.vocabulary, {}, {}});
-    Forward& made = results.back();
-    made.logits.resize(static_cast<std::size_t>(made.tokens * made.vocabulary));
-    if (!options.hidden_states) continue;
-    made.hidden_states.resize(
-        static_cast<std::size_t>((made.layers + 1) * made.tokens * made.width));
+    results.push_back(room_for(one, config, config.layers, options.hidden_states));
+    results.back().logits.resize(static_cast<std::size_t>(std::ssize(one) * config.vocabulary));
   }
-  const UsePool pool(checkpoint.pool);
   Batch batch(model, options.run, lengths);
   std::vector<Sequence> sequences;
   for (const std::vector<TokenId>& one : ids) {

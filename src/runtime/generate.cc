@@ -25,13 +25,17 @@ double milliseconds_since(Clock::time_point start) {
 class Writer {
  public:
   Writer(const Checkpoint& checkpoint, const Batch& batch, std::span<const TokenId> prompt,
-         const GenerateOptions& options)
+         int64_t index, const GenerateOptions& options)
       : checkpoint_(checkpoint),
-        limit_(std::min(options.tokens, checkpoint.model.config.context - std::ssize(prompt))),
+        begun_(checkpoint.model.encoder ? 1 : std::ssize(prompt)),
+        limit_(std::min(options.tokens, checkpoint.model.config.context - begun_)),
         ignore_eos_(options.ignore_eos),
-        sequence_(batch.start(prompt, std::ssize(prompt) + limit_)),
+        sequence_(batch.start(
+            checkpoint.model.encoder ? std::span(&checkpoint.model.config.start, 1) : prompt,
+            begun_ + limit_)),
         sampler_(options.sampling, checkpoint.model.config.vocabulary),
         stops_(options.stop) {
+    sequence_.text = index;
     if (checkpoint.tokenizer) decoder_.emplace(*checkpoint.tokenizer);
     result_.prompt_ids.assign(prompt.begin(), prompt.end());
     result_.ids.reserve(limit_);
@@ -41,7 +45,8 @@ class Writer {
 
   Sequence& sequence() noexcept { return sequence_; }
   bool done() const noexcept { return done_; }
-  bool in_prompt() const noexcept { return sequence_.cached < std::ssize(result_.prompt_ids); }
+  int64_t begun() const noexcept { return begun_; }
+  bool in_prompt() const noexcept { return sequence_.cached < begun_; }
   Generation& result() noexcept { return result_; }
 
   // The logits behind the last cached token are there. Returns the text that may be shown now.
@@ -83,6 +88,7 @@ class Writer {
   static constexpr int64_t kLongPiece = 256;
 
   const Checkpoint& checkpoint_;
+  int64_t begun_;  // tokens that the decoder is given: the prompt, or one where an encoder has it
   int64_t limit_;
   bool ignore_eos_;
   bool done_ = false;
@@ -103,11 +109,13 @@ class Loop {
       : checkpoint_(checkpoint),
         options_(options),
         on_text_(on_text),
-        batch_(checkpoint.model, options.run, lengths(checkpoint, prompts, options)) {
+        memory_(remember(checkpoint, prompts, options)),
+        batch_(checkpoint.model, options.run, lengths(checkpoint, prompts, options),
+               memory_ ? &*memory_ : nullptr) {
     writers_.reserve(prompts.size());
     for (const std::vector<TokenId>& prompt : prompts) {
-      writers_.emplace_back(checkpoint, batch_, prompt, options);
-      prompt_total_ += std::ssize(prompt);
+      writers_.emplace_back(checkpoint, batch_, prompt, std::ssize(writers_), options);
+      prompt_total_ += writers_.back().begun();
     }
     members_.reserve(prompts.size());
     int64_t most = static_cast<int64_t>(prompts.size());
@@ -119,7 +127,6 @@ class Loop {
   }
 
   std::vector<Generation> run() {
-    start_ = Clock::now();
     while (put_together()) {
       if (options_.run.interrupt != nullptr && *options_.run.interrupt) {
         interrupt();
@@ -151,9 +158,17 @@ class Loop {
     std::vector<int64_t> all;
     for (const std::vector<TokenId>& prompt : prompts) {
       check_prompt(checkpoint.model.config, prompt);
-      all.push_back(std::ssize(prompt) + std::min(options.tokens, context - std::ssize(prompt)));
+      const int64_t begun = checkpoint.model.encoder ? 1 : std::ssize(prompt);
+      all.push_back(begun + std::min(options.tokens, context - begun));
     }
     return all;
+  }
+
+  static std::optional<Memory> remember(const Checkpoint& checkpoint,
+                                        std::span<const std::vector<TokenId>> prompts,
+                                        const GenerateOptions& options) {
+    if (!checkpoint.model.encoder) return std::nullopt;
+    return std::make_optional<Memory>(checkpoint.model, options.run, prompts);
   }
 
   // Tokens in generation first, then prompts in order as far as the chunk reaches.
@@ -205,9 +220,9 @@ class Loop {
     if (options_.run.logits) options_.run.logits(index, source.position, logits);
     if (!source.last) return;
     Timings& timings = writer.result().timings;
-    if (source.position + 1 == std::ssize(writer.result().prompt_ids)) {
+    if (source.position + 1 == writer.begun()) {
       timings.load_ms = checkpoint_.load_ms;
-      timings.prefill_tokens = source.position + 1;
+      timings.prefill_tokens = std::ssize(writer.result().prompt_ids);
       timings.prefill_ms = milliseconds_since(start_);
     } else {
       ++timings.decode_tokens;
@@ -227,9 +242,11 @@ class Loop {
     if (on_text_ && !piece.empty()) on_text_(index, piece);
   }
 
+  Clock::time_point start_ = Clock::now();
   Checkpoint& checkpoint_;
   const GenerateOptions& options_;
   const BatchTextSink& on_text_;
+  std::optional<Memory> memory_;
   Batch batch_;
   std::vector<Writer> writers_;
   std::vector<Member> members_;
@@ -237,7 +254,6 @@ class Loop {
   std::vector<Source> sources_;  // and what each is
   int64_t prompt_total_ = 0;
   int64_t prompt_done_ = 0;
-  Clock::time_point start_;
 };
 
 }  // namespace
@@ -255,6 +271,8 @@ void check_prompt(const models::DecoderConfig& config, std::span<const TokenId> 
 std::vector<Generation> generate(Checkpoint& checkpoint,
                                  std::span<const std::vector<TokenId>> prompts,
                                  const GenerateOptions& options, const BatchTextSink& on_text) {
+  require(!checkpoint.model.blocks.empty(),
+          "generate: {} is an encoder: it embeds texts and continues none", checkpoint.facts.path);
   require(options.tokens >= 0, "tokens: {} is negative", options.tokens);
   require(options.stop.empty() || checkpoint.tokenizer,
           "stop: the model has no tokenizer to make text with");

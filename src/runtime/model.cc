@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "runtime/checkpoint.h"
+#include "runtime/embed.h"
 #include "runtime/forward.h"
 #include "runtime/generate.h"
 #include "runtime/score.h"
@@ -21,6 +22,20 @@ std::string_view name(FinishReason reason) noexcept {
       return "length";
     case FinishReason::interrupted:
       return "interrupted";
+  }
+  return "";
+}
+
+std::string_view name(Pooling pooling) noexcept {
+  switch (pooling) {
+    case Pooling::mean:
+      return "mean";
+    case Pooling::cls:
+      return "cls";
+    case Pooling::last:
+      return "last";
+    case Pooling::max:
+      return "max";
   }
   return "";
 }
@@ -110,6 +125,19 @@ std::vector<Forward> Model::forward(std::span<const std::vector<TokenId>> batch,
                                     const ForwardOptions& options) const {
   const std::lock_guard lock(checkpoint_->turn);
   return regard::forward(*checkpoint_, batch, options);
+}
+
+Embeddings Model::embed(std::span<const std::string> texts, const EmbedOptions& options) const {
+  std::vector<std::vector<TokenId>> ids;
+  ids.reserve(texts.size());
+  for (const std::string& text : texts) ids.push_back(encode(text));
+  return embed(ids, options);
+}
+
+Embeddings Model::embed(std::span<const std::vector<TokenId>> texts,
+                        const EmbedOptions& options) const {
+  const std::lock_guard lock(checkpoint_->turn);
+  return regard::embed(*checkpoint_, texts, options);
 }
 
 }  // namespace regard

@@ -79,6 +79,9 @@ struct Row {
 std::vector<Score> score(Checkpoint& checkpoint, std::span<const std::vector<TokenId>> batch_ids,
                          const ScoreOptions& options) {
   const models::DecoderConfig& config = checkpoint.model.config;
+  require(!checkpoint.model.encoder,
+          "score: {} has an encoder; only models that are decoders alone are scored",
+          checkpoint.facts.path);
   require(options.top >= 0, "top: {} is negative", options.top);
   std::vector<int64_t> lengths;
   int64_t total = 0;

@@ -197,6 +197,11 @@ Tensor rope(Tensor x, const RopeTable& table, std::span<const int32_t> positions
   return turned;
 }
 
+void append(const Tensor& k, const Tensor& v, KvCache& cache, int64_t layer,
+            std::span<const Segment> segments) {
+  cache.append(layer, segments, k.view<float, 3>(), v.view<float, 3>(), {}, current_pool());
+}
+
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, KvCache& cache, int64_t layer,
                  std::span<const Segment> segments, AttentionPlan& plan) {
   cache.append(layer, segments, k.view<float, 3>(), v.view<float, 3>(), {}, current_pool());

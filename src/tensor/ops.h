@@ -93,7 +93,12 @@ Tensor rope(Tensor x, const RopeTable& table, std::span<const int32_t> positions
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, KvCache& cache, int64_t layer,
                  std::span<const Segment> segments, AttentionPlan& plan);
 
-// The same over the keys that the cache has: of a decoder that looks at an encoder's output again.
+// The first half of that: k and v of one layer as the last keys of each segment.
+void append(const Tensor& k, const Tensor& v, KvCache& cache, int64_t layer,
+            std::span<const Segment> segments);
+
+// The second half, over the keys that the cache has: of a decoder that looks at an encoder's output
+// again.
 Tensor attention(const Tensor& q, const KvCache& cache, int64_t layer, AttentionPlan& plan);
 
 // Over this step's own keys, where nothing is kept: segment s has its keys at first_key on in k and

@@ -166,7 +166,7 @@ TEST(Batch, ShowsAnObserverWhatARowOfAMapNeeds) {
   batch.add(sequence, 40);
   const Tensor hidden = batch.run(&keep);
   EXPECT_EQ(numbers(model.logits(hidden.rows(39, 1))).size(), 258u);
-  EXPECT_EQ(keep.seen, 2 * 5);
+  EXPECT_EQ(keep.seen, 1 + 2 * 5);
 
   // Row 25 of head 3 from the cache: its weighted values are what the layer mixed.
   const auto q = keep.query.view<float, 3>();

@@ -32,12 +32,8 @@ struct Reference {
       : folder(std::filesystem::path(REGARD_REFERENCE_CASES) / name),
         facts(parse_json(contents(folder / "expected.json"), name)),
         numbers(contents(folder / "expected.bin")) {
-    const auto ids = facts.at("ids").get<std::vector<TokenId>>();
-    auto next = ids.begin();
-    for (const int64_t length : facts.at("lengths")) {
-      sequences.emplace_back(next, next + length);
-      next += length;
-    }
+    sequences = split("ids", "lengths");
+    if (facts.contains("decoder_ids")) targets = split("decoder_ids", "decoder_lengths");
     if (!facts.contains("greedy")) return;
     for (const auto& one : facts.at("greedy")) {
       greedy.push_back({one.at("prompt"), one.at("ids"), one.at("margins")});
@@ -55,10 +51,22 @@ struct Reference {
     return made;
   }
 
+  std::vector<std::vector<TokenId>> split(const char* all, const char* lengths) const {
+    const auto ids = facts.at(all).get<std::vector<TokenId>>();
+    std::vector<std::vector<TokenId>> parts;
+    auto next = ids.begin();
+    for (const int64_t length : facts.at(lengths)) {
+      parts.emplace_back(next, next + length);
+      next += length;
+    }
+    return parts;
+  }
+
   std::filesystem::path folder;
   nlohmann::json facts;
   std::string numbers;
   std::vector<std::vector<TokenId>> sequences;
+  std::vector<std::vector<TokenId>> targets;  // of an encoder-decoder: what its decoder is given
   std::vector<Greedy> greedy;
 };
 

@@ -12,3 +12,6 @@ target_compile_definitions(runtime_golden_test
 regard_test(runtime/families LINKS runtime)
 target_compile_definitions(runtime_families_test
   PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
+regard_test(runtime/encoder LINKS runtime)
+target_compile_definitions(runtime_encoder_test
+  PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
