@@ -1,5 +1,8 @@
 regard_test(text/tokenizer LINKS text)
 regard_test(text/stream_decoder LINKS text)
+regard_test(text/json LINKS text)
+target_compile_definitions(text_json_test PRIVATE
+  REGARD_TEXT_GOLDEN="${CMAKE_CURRENT_SOURCE_DIR}/text/golden")
 
 regard_test(text/words LINKS text)
 target_compile_definitions(text_words_test PRIVATE
@@ -13,3 +16,7 @@ target_link_libraries(tokenizer_lines PRIVATE regard_text fmt)
 regard_test(text/golden LINKS text formats NEEDS_MODEL)
 target_compile_definitions(text_golden_test PRIVATE
   REGARD_TEXT_GOLDEN="${CMAKE_CURRENT_SOURCE_DIR}/text/golden")
+
+# Not a test: make_json_goldens.py compares it with the `tokenizers` package.
+add_executable(text_tokenize_lines text/tokenize_lines.cc)
+target_link_libraries(text_tokenize_lines PRIVATE regard_text)
