@@ -45,6 +45,7 @@ LEFT = {
     "chat": ["values"],
     "models": ["nn", "formats"],
     "families": ["models"],
+    "convert": ["families", "writers"],
     "runtime": ["families", "text", "chat"],
     "inspect": ["runtime"],
     "server": ["runtime"],

@@ -31,6 +31,7 @@ constexpr Verb kVerbs[] = {
     {"bench attention", "time the operator against this machine's ceilings", bench_attention},
     {"bench model", "time a model, tokens per second", bench_model},
     {"doctor", "this machine and its models, or one model file", doctor},
+    {"convert", "write a model's folder as one GGUF file", convert},
     {"pull", "fetch a model by name", pull},
 };
 
@@ -103,6 +104,7 @@ int report(int code, std::string_view message) {
 int main(int count, char** words) {
   using namespace regard::app;
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error like any other
+  std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may not grow
   std::signal(SIGINT, [](int) { _exit(kInterrupted); });  // verbs with something to end take over
   try {
     return run(Arguments(words + (count > 0 ? 1 : 0), words + count));

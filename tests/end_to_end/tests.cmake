@@ -1,3 +1,7 @@
+regard_test(end_to_end/convert LINKS runtime convert)
+target_compile_definitions(end_to_end_convert_test
+  PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
+
 # The whole way, from a command line to bits. regard_command_test comes from ../apps.
 if(TARGET regard_cli)
   regard_command_test(end_to_end/bits NEEDS_MODEL)
