@@ -15,3 +15,6 @@ target_compile_definitions(runtime_families_test
 regard_test(runtime/encoder LINKS runtime)
 target_compile_definitions(runtime_encoder_test
   PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
+regard_test(runtime/encoder_gguf LINKS runtime writers)
+target_compile_definitions(runtime_encoder_gguf_test
+  PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
