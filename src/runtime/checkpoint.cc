@@ -56,6 +56,13 @@ TokenizerSpec tokenizer_spec(const GgufFile& file) {
   spec.eot = find_id(file, "tokenizer.ggml.eot_token_id");
   spec.eom = find_id(file, "tokenizer.ggml.eom_token_id");
   spec.unknown = find_id(file, "tokenizer.ggml.unknown_token_id");
+  spec.separator = find_id(file, "tokenizer.ggml.seperator_token_id");  // spelt so in the files
+  spec.padding = find_id(file, "tokenizer.ggml.padding_token_id");
+  spec.cls = find_id(file, "tokenizer.ggml.cls_token_id");
+  spec.mask = find_id(file, "tokenizer.ggml.mask_token_id");
+  spec.scores = file.find_f32s("tokenizer.ggml.scores").value_or(std::vector<float>{});
+  spec.add_space_prefix = file.find_bool("tokenizer.ggml.add_space_prefix");
+  spec.remove_extra_whitespaces = file.find_bool("tokenizer.ggml.remove_extra_whitespaces");
   spec.add_bos = file.find_bool("tokenizer.ggml.add_bos_token");
   spec.add_eos = file.find_bool("tokenizer.ggml.add_eos_token");
   return spec;

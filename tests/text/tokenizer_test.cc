@@ -244,6 +244,63 @@ TEST(Tokenizer, KnowsTheEndsOfGeneration) {
     EXPECT_EQ(tokenizer.ends_generation(id), ends.contains(id)) << id;
 }
 
+// GGUF's "llama": ids 0 to 2 are <unk>, <s>, </s>, then come 256 bytes, then these.
+TokenizerSpec scored_spec(const std::vector<std::pair<std::string, float>>& pieces) {
+  TokenizerSpec spec{.model = "llama"};
+  const auto add = [&](std::string text, TokenType type, float score) {
+    spec.tokens.push_back(std::move(text));
+    spec.types.push_back(type);
+    spec.scores.push_back(score);
+  };
+  add("<unk>", TokenType::unknown, 0);
+  add("<s>", TokenType::control, 0);
+  add("</s>", TokenType::control, 0);
+  for (int byte = 0; byte < 256; ++byte) {
+    constexpr std::string_view kDigits = "0123456789ABCDEF";
+    add(std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + ">", TokenType::byte, 0);
+  }
+  for (const auto& [text, score] : pieces) add(text, TokenType::normal, score);
+  spec.bos = 1;
+  spec.eos = 2;
+  spec.unknown = 0;
+  return spec;
+}
+
+TEST(Tokenizer, ScoresDriveSentencePieces) {
+  const std::vector<std::pair<std::string, float>> kPieces = {
+      {"\u2581", -9},  {"a", -9},  {"b", -9},        {"ab", -1},
+      {"\u2581a", -2}, {"aa", -3}, {"\u2581aa", -3}, {"x\u00FF", -1}};
+  const int32_t space = 259, b = 261, ab = 262, space_a = 263, aa = 264, space_aa = 265, x = 266;
+  const Tokenizer tokenizer(scored_spec(kPieces));
+  EXPECT_EQ(tokenizer.encode("ab"), (Ids{1, space, ab})) << "the highest score first";
+  EXPECT_EQ(tokenizer.encode("a"), (Ids{1, space_a}));
+  EXPECT_EQ(tokenizer.encode("aaaa"), (Ids{1, space_aa, aa})) << "of equals the leftmost";
+  EXPECT_EQ(tokenizer.encode("x\u00FFb"), (Ids{1, space, x, b})) << "characters without a token";
+  EXPECT_EQ(tokenizer.encode("x\u00E9"), (Ids{1, space, 3 + 'x', 3 + 0xC3, 3 + 0xA9}));
+  EXPECT_EQ(tokenizer.encode("<s>a</s>a"), (Ids{1, space_a, 2, space_a})) << "BOS once";
+  EXPECT_EQ(tokenizer.encode("<s>", SpecialText::plain).size(), 5u);
+  const Encoding encoding = tokenizer.encode_with_ranges("\u00E9 ab");
+  EXPECT_EQ(encoding.ids, (Ids{1, space, 3 + 0xC3, 3 + 0xA9, space, ab}));
+  EXPECT_EQ(encoding.ranges.back(), (ByteRange{3, 5}));
+  EXPECT_EQ(tokenizer.decode(encoding.ids), "\u00E9 ab");
+  EXPECT_EQ(tokenizer.bytes(3 + 0xC3), "\xC3");
+  EXPECT_EQ(tokenizer.bytes(space_a), " a");
+  EXPECT_EQ(tokenizer.decode(Ids{3 + 0xC3, space_a}), "\uFFFD a");
+
+  TokenizerSpec bare = scored_spec(kPieces);
+  bare.add_space_prefix = bare.add_bos = false;
+  EXPECT_EQ(Tokenizer(bare).encode("ab"), Ids{ab});
+  EXPECT_EQ(Tokenizer(bare).decode(Ids{space_a}), " a");
+  bare.scores.pop_back();
+  EXPECT_THROW(Tokenizer{bare}, Error);
+  // Much that merges, and nothing that does.
+  for (const char* unit : {"a", "z", " "}) {
+    std::string text;
+    for (int i = 0; i < 1 << 18; ++i) text += unit;
+    EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text);
+  }
+}
+
 TEST(Tokenizer, ThreadsShareOne) {
   Merges merges;
   for (char c = 'a'; c <= 'y'; ++c)
