@@ -3,10 +3,11 @@
 //   cmake --build build/release --target text_bench && build/release/bench/text_bench MODEL.gguf
 //   TEXT
 //
-// TEXT is a file of a few megabytes; the `tokenizers` package on the same file is the peer, with
-// the tokenizer that tests/text/make_goldens.py builds.
-// Measured and left out: nothing yet asks for a cache of words beside the vocabulary's own answer
-// to "does this word merge to itself": the merges of all other words are a third of the time.
+// A tokenizer.json will do in place of the model, too; bench/tokenizers_peer.py runs both
+// this and the `tokenizers` package. TEXT is a file of a few megabytes; the `tokenizers` package on
+// the same file is the peer, with the tokenizer that tests/text/make_goldens.py builds. Measured
+// and left out: nothing yet asks for a cache of words beside the vocabulary's own answer to "does
+// this word merge to itself": the merges of all other words are a third of the time.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -40,11 +41,21 @@ void rate(benchmark::State& state, size_t bytes) {
   state.SetBytesProcessed(static_cast<int64_t>(bytes) * state.iterations());
 }
 
-void register_all(const TokenizerSpec& spec, const std::string& text) {
-  const Tokenizer tokenizer(spec);
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Tokenizer load(const std::string& path) {
+  if (path.ends_with(".json")) return Tokenizer::from_json(read_file(path));
+  return Tokenizer(read_spec(GgufFile::open(path)));
+}
+
+void register_all(const std::string& path, const std::string& text) {
+  const Tokenizer tokenizer = load(path);
   const std::vector<int32_t> ids = tokenizer.encode(text);
-  benchmark::RegisterBenchmark("construct", [spec](benchmark::State& state) {
-    for (auto _ : state) benchmark::DoNotOptimize(Tokenizer(spec));
+  benchmark::RegisterBenchmark("load", [path](benchmark::State& state) {
+    for (auto _ : state) benchmark::DoNotOptimize(load(path));
   })->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("encode", [=](benchmark::State& state) {
     for (auto _ : state) benchmark::DoNotOptimize(tokenizer.encode(text));
@@ -76,13 +87,11 @@ void register_all(const TokenizerSpec& spec, const std::string& text) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (argc != 3) {
-    std::fprintf(stderr, "usage: text_bench MODEL.gguf TEXT\n");
+    std::fprintf(stderr, "usage: text_bench MODEL.gguf|tokenizer.json TEXT\n");
     return 2;
   }
   try {
-    std::ifstream file(argv[2], std::ios::binary);
-    const std::string text((std::istreambuf_iterator<char>(file)), {});
-    regard::register_all(regard::read_spec(regard::GgufFile::open(argv[1])), text);
+    regard::register_all(argv[1], regard::read_file(argv[2]));
     benchmark::RunSpecifiedBenchmarks();
   } catch (const regard::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
