@@ -18,3 +18,6 @@ target_compile_definitions(runtime_encoder_test
 regard_test(runtime/encoder_gguf LINKS runtime writers)
 target_compile_definitions(runtime_encoder_gguf_test
   PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
+regard_test(runtime/minilm_golden LINKS runtime NEEDS_MODEL)
+target_compile_definitions(runtime_minilm_golden_test
+  PRIVATE REGARD_GOLDEN="${CMAKE_CURRENT_SOURCE_DIR}/runtime/golden/minilm.json")
