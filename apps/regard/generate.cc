@@ -3,30 +3,14 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 
 #include "base/check.h"
-#include "json.h"
 #include "request.h"
 #include "verbs.h"
 
 namespace regard::app {
 
 namespace {
-
-Json as_json(const Generation& result) {
-  const Timings& time = result.timings;
-  return {{"prompt_ids", result.prompt_ids},
-          {"ids", result.ids},
-          {"text", result.text},
-          {"finish_reason", name(result.finish_reason)},
-          {"timings",
-           {{"load_ms", time.load_ms},
-            {"prefill_tokens", time.prefill_tokens},
-            {"prefill_ms", time.prefill_ms},
-            {"decode_tokens", time.decode_tokens},
-            {"decode_ms", time.decode_ms}}}};
-}
 
 double per_second(int64_t tokens, double ms) {
   return ms > 0 ? static_cast<double>(tokens) * 1000 / ms : 0;
@@ -91,19 +75,7 @@ int generate(const Arguments& arguments) {
   bool json = false;
   add_model_flags(line, model_flags);
   add_prompt_flags(line, prompt_flags, Prompts::one_or_many);
-  line.whole("-n,--tokens", options.tokens, 0, int64_t{1} << 31, "most tokens to generate",
-             "N [256]");
-  line.real("--temp", options.sampling.temperature, 0, std::numeric_limits<float>::max(),
-            "temperature; 0 = the likeliest token", "X [0]");
-  line.whole("--top-k", options.sampling.top_k, 0, std::numeric_limits<int>::max(),
-             "draw from the k likeliest; 0 = from all", "K [0]");
-  line.real("--top-p", options.sampling.top_p, 0, 1,
-            "draw from the likeliest that hold p of the sum", "P [1]");
-  line.real("--min-p", options.sampling.min_p, 0, 1,
-            "draw from those at least p times the likeliest", "P [0]");
-  line.whole("-s,--seed", options.sampling.seed, 0, std::numeric_limits<int64_t>::max(),
-             "of the draws", "N [0]");
-  line.texts("--stop", options.stop, "end before this text; may be given again", "TEXT");
+  add_generation_flags(line, options);
   line.flag("--ignore-eos", options.ignore_eos, "go on after an end token");
   add_run_flags(line, run_flags);
   line.flag("--json", json, "print one JSON object");

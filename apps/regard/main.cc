@@ -24,6 +24,7 @@ struct Verb {
 
 constexpr Verb kVerbs[] = {
     {"generate", "continue a text", generate},
+    {"chat", "talk with a model, by its chat template", chat},
     {"score", "how well a model foresees a text", score},
     {"embed", "texts as vectors, and how near they are", embed},
     {"tokenize", "a text as token ids, and back", tokenize},

@@ -96,6 +96,22 @@ std::vector<std::vector<TokenId>> token_ids(const Model& model, const Request& r
   return ids;
 }
 
+void add_generation_flags(CommandLine& line, GenerateOptions& options) {
+  line.whole("-n,--tokens", options.tokens, 0, int64_t{1} << 31, "most tokens to generate",
+             "N [256]");
+  line.real("--temp", options.sampling.temperature, 0, std::numeric_limits<float>::max(),
+            "temperature; 0 = the likeliest token", "X [0]");
+  line.whole("--top-k", options.sampling.top_k, 0, std::numeric_limits<int>::max(),
+             "draw from the k likeliest; 0 = from all", "K [0]");
+  line.real("--top-p", options.sampling.top_p, 0, 1,
+            "draw from the likeliest that hold p of the sum", "P [1]");
+  line.real("--min-p", options.sampling.min_p, 0, 1,
+            "draw from those at least p times the likeliest", "P [0]");
+  line.whole("-s,--seed", options.sampling.seed, 0, std::numeric_limits<int64_t>::max(),
+             "of the draws", "N [0]");
+  line.texts("--stop", options.stop, "end before this text; may be given again", "TEXT");
+}
+
 void add_kv_flag(CommandLine& line, std::string& kv) {
   line.choice("--kv", kv, {"f32", "f16", "bf16", "i8"}, "what keys and values are kept as",
               "f32|f16|bf16|i8 [f16]");
@@ -126,6 +142,20 @@ RunOptions run_options(const RunFlags& flags) {
   options.page = std::stoll(flags.page);
   options.kv = kv_dtype(flags.kv);
   return options;
+}
+
+Json as_json(const Generation& result) {
+  const Timings& time = result.timings;
+  return {{"prompt_ids", result.prompt_ids},
+          {"ids", result.ids},
+          {"text", result.text},
+          {"finish_reason", name(result.finish_reason)},
+          {"timings",
+           {{"load_ms", time.load_ms},
+            {"prefill_tokens", time.prefill_tokens},
+            {"prefill_ms", time.prefill_ms},
+            {"decode_tokens", time.decode_tokens},
+            {"decode_ms", time.decode_ms}}}};
 }
 
 LogitsFiles::LogitsFiles(const std::string& path, const Request& request) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "command_line.h"
+#include "json.h"
 #include "regard/model.h"
 #include "terminal.h"
 
@@ -43,6 +44,9 @@ Request read_request(const CommandLine& line, const PromptFlags& flags);
 // One list of ids a prompt.
 std::vector<std::vector<TokenId>> token_ids(const Model& model, const Request& request);
 
+// How the next token is drawn, and where a text ends.
+void add_generation_flags(CommandLine& line, GenerateOptions& options);
+
 struct RunFlags {
   std::string kv = "f16";
   int64_t chunk = 512;
@@ -53,6 +57,8 @@ void add_kv_flag(CommandLine& line, std::string& kv);
 void add_run_flags(CommandLine& line, RunFlags& flags);
 DType kv_dtype(const std::string& name);
 RunOptions run_options(const RunFlags& flags);
+
+Json as_json(const Generation& result);
 
 // --logits FILE: raw little-endian f32 [positions, vocabulary]; of a batch
 // FILE.0, FILE.1, ...

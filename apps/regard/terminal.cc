@@ -5,8 +5,13 @@
 #include <unistd.h>
 #include <utf8proc.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
+
+#include "base/check.h"
+#include "common.h"
 
 namespace regard::app {
 
@@ -57,6 +62,44 @@ const std::atomic<bool>& interrupts() noexcept {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   return interrupted;
+}
+
+std::atomic<bool>& repeated_interrupts() noexcept {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted.store(true, std::memory_order_relaxed); };
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);  // without SA_RESTART: read() returns
+  return interrupted;
+}
+
+Lines::Got Lines::next(std::string& line) {
+  constexpr std::size_t kLongest = std::size_t{1} << 24;
+  while (true) {
+    const std::size_t end = waiting_.find('\n', searched_);
+    if (end != std::string::npos || (ended_ && !waiting_.empty())) {
+      line = waiting_.substr(0, end);
+      if (line.ends_with('\r')) line.pop_back();
+      waiting_.erase(0, end == std::string::npos ? end : end + 1);
+      searched_ = 0;
+      return Got::line;
+    }
+    if (ended_) return Got::end;
+    searched_ = waiting_.size();
+    require(searched_ <= kLongest, "standard input: a line of more than {}", bytes_text(kLongest));
+    char part[1 << 12];
+    const ssize_t count = ::read(STDIN_FILENO, part, sizeof part);
+    if (count > 0) {
+      waiting_.append(part, static_cast<std::size_t>(count));
+    } else if (count == 0) {
+      ended_ = true;
+    } else if (errno == EINTR) {
+      waiting_.clear();
+      searched_ = 0;
+      return Got::interrupt;
+    } else {
+      fail(ErrorKind::unreadable, "cannot read standard input: {}", std::strerror(errno));
+    }
+  }
 }
 
 int columns(std::string_view text) noexcept {

@@ -39,6 +39,23 @@ class Progress {
 // process.
 const std::atomic<bool>& interrupts() noexcept;
 
+// From the first call on, Ctrl-C only sets the flag, and what waits for input wakes up.
+std::atomic<bool>& repeated_interrupts() noexcept;
+
+// Lines of standard input, one after the other.
+class Lines {
+ public:
+  enum class Got { line, end, interrupt };
+  // The next line without its end. interrupt: a Ctrl-C came while it was waited for.
+  // Throws Error for a line beyond all measure, and where nothing can be read.
+  Got next(std::string& line);
+
+ private:
+  std::string waiting_;  // read, and not yet given
+  std::size_t searched_ = 0;
+  bool ended_ = false;
+};
+
 // How many terminal columns a UTF-8 text takes.
 int columns(std::string_view text) noexcept;
 

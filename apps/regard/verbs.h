@@ -7,6 +7,7 @@
 namespace regard::app {
 
 int generate(const Arguments& arguments);
+int chat(const Arguments& arguments);
 int score(const Arguments& arguments);
 int embed(const Arguments& arguments);
 int tokenize(const Arguments& arguments);

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "regard/chat.h"
 #include "regard/dtype.h"
 
 namespace regard {
@@ -175,11 +176,17 @@ class Model {
   // Text to ids and back. encode adds what the model wants at the start of a text.
   // Throws Error(invalid_argument) for text that is not UTF-8 and for ids outside the vocabulary.
   std::vector<TokenId> encode(std::string_view text) const;
+  // A rendered chat: control tokens are the template's alone, and nothing is added around it.
+  std::vector<TokenId> encode(const RenderedChat& chat) const;
   std::string decode(std::span<const TokenId> ids) const;
   std::string token_text(TokenId id) const;  // one token alone; a piece of a character as <0xE2>
 
   // Continues a prompt; of an encoder-decoder (T5) the encoder is given it, and the decoder answers
   // from its own start. on_text is given whole characters as they come; together they are text.
+  // The chat template that came with the model, or null; models may have further ones by name.
+  const ChatTemplate* chat_template(std::string_view name = "default") const noexcept;
+
+  // Continues a prompt. on_text is given whole characters as they come; together they are text.
   // Throws Error(invalid_argument) for options outside the rules above, an empty prompt and a
   // prompt longer than the context.
   Generation generate(std::string_view prompt, const GenerateOptions& options = {},

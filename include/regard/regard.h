@@ -3,6 +3,8 @@
 
 #include "regard/attention.h"
 #include "regard/attention_plan.h"
+#include "regard/chat.h"
+#include "regard/conversation.h"
 #include "regard/dtype.h"
 #include "regard/error.h"
 #include "regard/kv_cache.h"

@@ -104,6 +104,7 @@ void Checkpoint::load_folder(const std::string& path) {
     end_ids.push_back(static_cast<TokenId>(id));
   }
   why_no_text = path + ": the folder has no tokenizer that is known; ids still work";
+  chat = read_chat_templates(folder);
 }
 
 void Checkpoint::load_gguf(const std::string& path) {
@@ -117,6 +118,7 @@ void Checkpoint::load_gguf(const std::string& path) {
     why_no_text = error.what();  // the tokenizer does not know the file's name
     if (!why_no_text.starts_with(path)) why_no_text = path + ": " + why_no_text;
   }
+  chat = read_chat_templates(file);
   if (tokenizer && tokenizer->size() != model.config.vocabulary) {
     fail(ErrorKind::unreadable,
          "{}: {} tokens in tokenizer.ggml.tokens, {} rows in token_embd.weight", path,

@@ -12,6 +12,7 @@
 #include "models/decoder.h"
 #include "regard/model.h"
 #include "regard/tokenizer.h"
+#include "runtime/chat_templates.h"
 
 namespace regard {
 
@@ -30,6 +31,7 @@ struct Checkpoint {
   models::Decoder model;
   std::optional<Tokenizer> tokenizer;
   std::string why_no_text;  // the message, when there is no tokenizer
+  ChatTemplates chat;
   ModelFacts facts;
   std::vector<TokenId> end_ids;  // that end a text besides the tokenizer's own
   double load_ms = 0;

@@ -80,10 +80,17 @@ const ModelFacts& Model::facts() const noexcept { return checkpoint_->facts; }
 std::vector<TokenId> Model::encode(std::string_view text) const {
   return checkpoint_->text().encode(text);
 }
+std::vector<TokenId> Model::encode(const RenderedChat& chat) const {
+  return checkpoint_->text().encode(chat.text, {.plain = chat.user, .add_ends = false});
+}
 std::string Model::decode(std::span<const TokenId> ids) const {
   return checkpoint_->text().decode(ids);
 }
 std::string Model::token_text(TokenId id) const { return checkpoint_->text().display(id); }
+
+const ChatTemplate* Model::chat_template(std::string_view name) const noexcept {
+  return checkpoint_->chat.find(name);
+}
 
 Generation Model::generate(std::string_view prompt, const GenerateOptions& options,
                            const TextSink& on_text) const {

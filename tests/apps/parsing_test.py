@@ -34,7 +34,7 @@ class Parsing(Command):
         self.refuse(2, ["genrate"], "'genrate'", "'generate'")
         self.refuse(2, ["bench", "atention"], "'bench attention'")
         self.refuse(2, ["zzzzzzzzzz"], "regard --help")
-        self.refuse(2, ["chat"], "'chat'")
+        self.refuse(2, ["talk"], "'talk'")
         self.refuse(2, ["--verbose"], "--verbose", "verb comes first")
         self.refuse(2, ["generate", "--tokns", "5"], "--tokns", "--tokens")
         self.refuse(2, ["score", "--topp=5"], "--topp", "--top")

@@ -3,6 +3,7 @@ regard_test(text/stream_decoder LINKS text)
 regard_test(text/json LINKS text)
 target_compile_definitions(text_json_test PRIVATE
   REGARD_TEXT_GOLDEN="${CMAKE_CURRENT_SOURCE_DIR}/text/golden")
+regard_test(text/plain_ranges LINKS text)
 
 regard_test(text/words LINKS text)
 target_compile_definitions(text_words_test PRIVATE
