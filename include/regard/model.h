@@ -181,12 +181,11 @@ class Model {
   std::string decode(std::span<const TokenId> ids) const;
   std::string token_text(TokenId id) const;  // one token alone; a piece of a character as <0xE2>
 
-  // Continues a prompt; of an encoder-decoder (T5) the encoder is given it, and the decoder answers
-  // from its own start. on_text is given whole characters as they come; together they are text.
   // The chat template that came with the model, or null; models may have further ones by name.
   const ChatTemplate* chat_template(std::string_view name = "default") const noexcept;
 
-  // Continues a prompt. on_text is given whole characters as they come; together they are text.
+  // Continues a prompt; of an encoder-decoder (T5) the encoder is given it, and the decoder answers
+  // from its own start. on_text is given whole characters as they come; together they are text.
   // Throws Error(invalid_argument) for options outside the rules above, an empty prompt and a
   // prompt longer than the context.
   Generation generate(std::string_view prompt, const GenerateOptions& options = {},

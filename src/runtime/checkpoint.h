@@ -12,7 +12,7 @@
 #include "models/decoder.h"
 #include "regard/model.h"
 #include "regard/tokenizer.h"
-#include "runtime/chat_templates.h"
+#include "chat_files/chat_templates.h"
 
 namespace regard {
 

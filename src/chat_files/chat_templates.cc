@@ -1,4 +1,4 @@
-#include "runtime/chat_templates.h"
+#include "chat_files/chat_templates.h"
 
 #include <nlohmann/json.hpp>
 
