@@ -103,7 +103,8 @@ std::string visible(const std::string& token) {
 
 void print_bars(int64_t layer, int64_t head, int64_t query, const std::vector<std::string>& tokens,
                 const inspect::Row& row) {
-  const auto keys = static_cast<size_t>(row.allowed_keys);
+  const auto keys = static_cast<size_t>(query) + 1;
+  const auto masked = [&](size_t i) { return std::isinf(row.scores[i]) && row.scores[i] < 0; };
   const auto most = static_cast<size_t>(std::max_element(row.weights.begin(), row.weights.end()) -
                                         row.weights.begin());
   int widest = 5;
@@ -114,11 +115,15 @@ void print_bars(int64_t layer, int64_t head, int64_t query, const std::vector<st
   const bool colour = in_colour(stdout);
 
   print(fmt::format("layer {}, head {}: query {} '{}' looks at {} keys; entropy {:.3f} nats", layer,
-                    head, query, visible(tokens[static_cast<size_t>(query)]), keys, row.entropy));
-  if (row.entropy_ratio) print(fmt::format(", {:.0f} % of ln {}", 100 * *row.entropy_ratio, keys));
+                    head, query, visible(tokens[static_cast<size_t>(query)]), row.allowed_keys,
+                    row.entropy));
+  if (row.entropy_ratio) {
+    print(fmt::format(", {:.0f} % of ln {}", 100 * *row.entropy_ratio, row.allowed_keys));
+  }
   print(fmt::format("\n{:>5}  {}{:>8}  {}{:>9}{:>14}\n", "key", padded("token", widest), "weight",
                     padded("", bar_width), "score", "contribution"));
   for (size_t i = 0; i < keys; ++i) {
+    if (masked(i)) continue;
     const bool marked = colour && i == most;
     print(fmt::format("{}{:>5}  {}{:>8.4f}  {}{:>9.3f}{:>14.4f}{}\n", marked ? "\033[1;36m" : "", i,
                       padded(visible(tokens[i]), widest), row.weights[i],

@@ -83,10 +83,22 @@ RowOfMap Capture::row(int64_t layer, int64_t head, int64_t query) const {
       std::upper_bound(passes.begin(), passes.end(), query,
                        [](int64_t wanted, const Pass& pass) { return wanted < pass.first_query; });
   const Pass& pass = *std::prev(after);
-  const View<const float, 3> queries = pass.queries.view<float, 3>();
-  const float scale = 1.0f / std::sqrt(static_cast<float>(config.dim));
-  return attention_row(batch_.cache(), layer, sequence_.block_table, query + 1, kv_head(head),
-                       queries[query - pass.first_query][head], scale);
+  const View<const float, 2> q = pass.queries.view<float, 3>()[query - pass.first_query];
+  const auto kind =
+      static_cast<std::size_t>(model_.blocks[static_cast<std::size_t>(layer)].attention.kind);
+  const AttentionOptions& options = config.kinds[kind];
+  if (config.plain[kind]) {
+    const float usual = 1.0f / std::sqrt(static_cast<float>(config.dim));
+    return attention_row(batch_.cache(), layer, sequence_.block_table, query + 1, kv_head(head),
+                         q[head], options.scale.value_or(usual));
+  }
+  const Segment segment{0, 1, query + 1, sequence_.block_table};
+  const RowsOfMap rows = attention_rows(batch_.cache(), layer, segment, q, options);
+  const auto of_head = [&](const std::vector<float>& all) {
+    const auto first = all.begin() + head * (query + 1);
+    return std::vector<float>(first, first + query + 1);
+  };
+  return {of_head(rows.scores), of_head(rows.weights), rows.lse[static_cast<std::size_t>(head)]};
 }
 
 std::vector<float> Capture::values(int64_t layer, int64_t kv_head) const {

@@ -34,7 +34,8 @@ class Capture {
   int64_t tokens() const noexcept { return static_cast<int64_t>(sequence_.ids.size()); }
   bool has(int64_t layer) const noexcept { return layer_ == -1 || layer_ == layer; }
 
-  // The row of a query against the keys it may use, 0 .. query, by the kernel. Thread-safe.
+  // The row of a query against keys 0 .. query, by the kernel, as the layer's kind of attention has
+  // it: scores are those behind the score program, -inf where masked. Thread-safe.
   // Throws Error when there is no such layer, head or query, or the layer was not kept.
   RowOfMap row(int64_t layer, int64_t head, int64_t query) const;
 

@@ -1,5 +1,6 @@
 #include "inspect/metrics.h"
 
+#include <algorithm>
 #include <exception>
 #include <limits>
 #include <mutex>
@@ -26,13 +27,19 @@ std::optional<double> entropy_ratio(double entropy, int64_t allowed_keys) {
   return entropy / f64::log(static_cast<double>(allowed_keys));
 }
 
+int64_t allowed_keys(const RowOfMap& row) {
+  return std::count_if(row.scores.begin(), row.scores.end(), [](float score) {
+    return score != -std::numeric_limits<float>::infinity();
+  });
+}
+
 Row look(const Capture& capture, int64_t layer, int64_t head, int64_t query) {
   const RowOfMap seen = capture.row(layer, head, query);
   const auto tokens = static_cast<std::size_t>(capture.tokens());
   Row row{.scores = seen.scores,
           .weights = seen.weights,
           .contribution = std::vector<float>(tokens),
-          .allowed_keys = query + 1,
+          .allowed_keys = allowed_keys(seen),
           .lse = seen.lse,
           .entropy = entropy(seen.scores, seen.weights, seen.lse),
           .entropy_ratio = {}};
@@ -53,7 +60,7 @@ void HeadSummary::add(int64_t query, const RowOfMap& row) {
   if (query == 0) return;
   const double nats = entropy(row.scores, row.weights, row.lse);
   entropy_.add(nats);
-  ratio_.add(*entropy_ratio(nats, query + 1));
+  if (const auto ratio = entropy_ratio(nats, allowed_keys(row))) ratio_.add(*ratio);
   const auto weight = [&](int64_t key) {
     return double{row.weights[static_cast<std::size_t>(key)]};
   };

@@ -18,12 +18,15 @@ double entropy(std::span<const float> scores, std::span<const float> weights, fl
 // H / ln m: 0 = one key, 1 = all alike. Undefined for fewer than two allowed keys.
 std::optional<double> entropy_ratio(double entropy, int64_t allowed_keys);
 
+// How many keys of a row are not masked.
+int64_t allowed_keys(const RowOfMap& row);
+
 // One row of one head, over all keys of the prompt.
 struct Row {
   std::vector<float> scores;        // [tokens], scaled; -inf where masked
   std::vector<float> weights;       // [tokens], 0 where masked
   std::vector<float> contribution;  // [tokens], ‖α v W_O‖
-  int64_t allowed_keys = 0;         // the first so many
+  int64_t allowed_keys = 0;         // how many are not masked
   float lse = 0;
   double entropy = 0;                   // nats
   std::optional<double> entropy_ratio;  // none for a single allowed key

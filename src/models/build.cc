@@ -151,6 +151,8 @@ Kinds make_kinds(const Settings& settings, Decoder& model) {
     kinds.local.push_back(local);
     kinds.rotations.push_back({table, layout});
     model.config.kinds.push_back(attention_options(settings, local));
+    const bool windowed = local && settings.window < settings.context;
+    model.config.plain.push_back(!windowed && settings.score_cap == 0 && settings.alibi == 0);
   }
   return kinds;
 }

@@ -31,6 +31,8 @@ struct DecoderConfig {
   // Of the layers that look at an encoder's output: the kind behind those.
   std::optional<AttentionOptions> cross = {};
   int32_t start = 0;  // with an encoder: the token that a text begins with
+  // Which kinds are causal softmax of the scaled scores and nothing else.
+  std::vector<bool> plain;
 
   AttentionShape attention_shape() const noexcept { return {heads, kv_heads, dim, dim_v}; }
 };
@@ -48,6 +50,10 @@ struct Decoder {
   void reserve(int64_t positions) const {
     for (const auto& table : rotations) table->reserve(positions);
   }
+
+  // Texts longer than this are turned by other factors, all their tokens; 0 = there is no such
+  // length (RopeTable::set_far).
+  int64_t near() const noexcept { return rotations.empty() ? 0 : rotations.front()->near(); }
 
   // What the blocks make of the tokens: [tokens, width].
   Tensor hidden(std::span<const int32_t> tokens, const nn::Step& step) const;

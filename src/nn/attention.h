@@ -18,7 +18,7 @@ struct Rotation {
 
   Tensor operator()(Tensor x, const Step& step) const {
     if (!table) return x;
-    return rope(std::move(x), *table, step.positions, layout);
+    return rope(std::move(x), *table, step.turns.empty() ? step.positions : step.turns, layout);
   }
 };
 

@@ -42,6 +42,8 @@ struct AttentionStep {
 struct Step {
   std::span<const int32_t> positions;  // [tokens], of each token in its own sequence
   std::span<const AttentionStep> kinds;
+  // The row of the rotations' tables for each token, where it is not its position (LongRoPE).
+  std::span<const int32_t> turns = {};
   Observer* observer = nullptr;
 
   void show(int64_t layer, Site site, const Tensor& value) const {

@@ -131,6 +131,17 @@ void Batch::add(Sequence& sequence, int64_t tokens) {
     tokens_.push_back(sequence.ids[position]);
     positions_.push_back(static_cast<int32_t>(position));
   }
+  const int64_t near = model_.near();
+  if (near == 0) return;
+  const int64_t rows_before = std::ssize(sequence.ids) > near ? near : 0;
+  for (int64_t position = sequence.cached; position < keys; ++position) {
+    turns_.push_back(static_cast<int32_t>(rows_before + position));
+  }
+}
+
+void Batch::grown(Sequence& sequence) const noexcept {
+  const int64_t near = model_.near();
+  if (near > 0 && std::ssize(sequence.ids) == near + 1) sequence.cached = 0;
 }
 
 Tensor Batch::run(nn::Observer* observer) {
@@ -157,11 +168,13 @@ Tensor Batch::run(nn::Observer* observer) {
     kinds_.push_back(
         {.segments = cross_segments_, .plan = &*cross_plan_, .memory = &memory_->cache()});
   }
-  const nn::Step step{.positions = positions_, .kinds = kinds_, .observer = observer};
+  const nn::Step step{
+      .positions = positions_, .kinds = kinds_, .turns = turns_, .observer = observer};
   Tensor hidden = model_.hidden(tokens_, step);
   for (std::size_t i = 0; i < members_.size(); ++i) members_[i]->cached = segments_[i].keys;
   tokens_.clear();
   positions_.clear();
+  turns_.clear();
   segments_.clear();
   cross_segments_.clear();
   members_.clear();

@@ -60,6 +60,10 @@ class Batch {
   // The next `tokens` waiting ids of a sequence join the step; takes pages for them.
   void add(Sequence& sequence, int64_t tokens);
 
+  // To be called when ids of the sequence have grown: a text that LongRoPE now turns otherwise has
+  // to go through the model again, from its first token.
+  void grown(Sequence& sequence) const noexcept;
+
   // The step: [rows, width], before the final norm. Afterwards the sequences' tokens are cached.
   Tensor run(nn::Observer* observer = nullptr);
 
@@ -97,6 +101,7 @@ class Batch {
   // Of the step that is being put together:
   std::vector<TokenId> tokens_;
   std::vector<int32_t> positions_;
+  std::vector<int32_t> turns_;  // as nn::Step has them
   std::vector<Segment> segments_;
   std::vector<Segment> cross_segments_;
   std::vector<Sequence*> members_;

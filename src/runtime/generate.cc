@@ -27,6 +27,7 @@ class Writer {
   Writer(const Checkpoint& checkpoint, const Batch& batch, std::span<const TokenId> prompt,
          int64_t index, const GenerateOptions& options)
       : checkpoint_(checkpoint),
+        batch_(batch),
         begun_(checkpoint.model.encoder ? 1 : std::ssize(prompt)),
         limit_(std::min(options.tokens, checkpoint.model.config.context - begun_)),
         ignore_eos_(options.ignore_eos),
@@ -46,7 +47,16 @@ class Writer {
   Sequence& sequence() noexcept { return sequence_; }
   bool done() const noexcept { return done_; }
   int64_t begun() const noexcept { return begun_; }
-  bool in_prompt() const noexcept { return sequence_.cached < begun_; }
+  // Several tokens wait: the prompt, or a text that has to be gone through again.
+  bool in_prompt() const noexcept {
+    return sequence_.cached < begun_ || sequence_.waiting() > 1;
+  }
+  // Were the logits of this position not shown yet? Then they are now.
+  bool show_once(int64_t position) noexcept {
+    if (position < shown_) return false;
+    shown_ = position + 1;
+    return true;
+  }
   Generation& result() noexcept { return result_; }
 
   // The logits behind the last cached token are there. Returns the text that may be shown now.
@@ -57,6 +67,7 @@ class Writer {
     if (!ignore_eos_ && checkpoint_.ends(id)) return finish(FinishReason::stop);
     result_.ids.push_back(id);
     sequence_.ids.push_back(id);
+    batch_.grown(sequence_);
     if (decoder_ && stops_.push(decoder_->push(id), piece_)) {
       stopped_ = true;
       return finish(FinishReason::stop);
@@ -88,8 +99,10 @@ class Writer {
   static constexpr int64_t kLongPiece = 256;
 
   const Checkpoint& checkpoint_;
+  const Batch& batch_;
   int64_t begun_;  // tokens that the decoder is given: the prompt, or one where an encoder has it
   int64_t limit_;
+  int64_t shown_ = 0;
   bool ignore_eos_;
   bool done_ = false;
   bool stopped_ = false;  // by a stop string
@@ -193,7 +206,9 @@ class Loop {
     const int64_t prompt_before = prompt_done_;
     for (const Member& member : members_) {
       Sequence& sequence = member.writer->sequence();
-      if (member.writer->in_prompt()) prompt_done_ += member.tokens;
+      if (member.writer->in_prompt()) {
+        prompt_done_ = std::min(prompt_done_ + member.tokens, prompt_total_);
+      }
       for (int64_t i = 0; i < member.tokens; ++i, ++row) {
         const bool last = i + 1 == sequence.waiting();
         if (!last && !options_.run.logits) continue;
@@ -217,7 +232,9 @@ class Loop {
   void use(const Source& source, std::span<const float> logits) {
     Writer& writer = *source.writer;
     const int64_t index = &writer - writers_.data();
-    if (options_.run.logits) options_.run.logits(index, source.position, logits);
+    if (options_.run.logits && writer.show_once(source.position)) {
+      options_.run.logits(index, source.position, logits);
+    }
     if (!source.last) return;
     Timings& timings = writer.result().timings;
     if (source.position + 1 == writer.begun()) {
