@@ -140,8 +140,13 @@ void FamilyTensors::collect(const Family& family) {
 
 void FamilyTensors::add_numbers(std::string own, std::span<const float> numbers) {
   if (numbers.empty()) return;
-  TensorInfo info{std::move(own), DType::f32, "f32", 1, {1, 1, 1, 1}, std::as_bytes(numbers)};
+  TensorInfo info;
+  info.name = std::move(own);
+  info.dtype = DType::f32;
+  info.type_name = "f32";
+  info.rank = 1;
   info.shape[0] = std::ssize(numbers);
+  info.data = std::as_bytes(numbers);
   tensors_.push_back(std::move(info));
   origins_.push_back({});
 }

@@ -34,7 +34,10 @@ std::vector<float> narrowed(std::span<const std::byte> doubles) {
 }
 
 std::string text_of(int rank, const std::array<int64_t, 4>& shape) {
-  return shape_text({{}, {}, {}, rank, shape, {}});
+  TensorInfo wanted;
+  wanted.rank = rank;
+  wanted.shape = shape;
+  return shape_text(wanted);
 }
 
 }  // namespace

@@ -1,1 +1,2 @@
 regard_test(nn/block LINKS nn)
+regard_test(nn/parts LINKS nn)
