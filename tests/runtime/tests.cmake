@@ -18,6 +18,7 @@ target_compile_definitions(runtime_encoder_test
   PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
 regard_test(runtime/encoder_gguf LINKS runtime writers)
 target_compile_definitions(runtime_encoder_gguf_test
+  PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
 regard_test(runtime/longrope LINKS runtime)
 target_compile_definitions(runtime_longrope_test
   PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
