@@ -12,8 +12,10 @@ namespace regard::inspect {
 namespace {
 
 // How many tokens the batch is made for, once the prompt has been checked against the model.
-int64_t checked_length(const models::DecoderConfig& config, std::span<const TokenId> ids,
-                       int64_t layer) {
+int64_t checked_length(const models::Decoder& model, std::span<const TokenId> ids, int64_t layer) {
+  const models::DecoderConfig& config = model.config;
+  require(!model.encoder, "inspect: a {} model has an encoder; models that only decode are shown",
+          config.architecture);
   const auto count = static_cast<int64_t>(ids.size());
   require(count >= 1, "inspect: the prompt has no tokens");
   require(count <= config.context, "inspect: the prompt's {} tokens exceed the context of {}",
@@ -56,7 +58,7 @@ Capture::Capture(const models::Decoder& model, std::span<const TokenId> ids, Thr
                  const CaptureOptions& options)
     : model_(model),
       layer_(options.layer),
-      batch_(batch_on(pool, model, options.run, checked_length(model.config, ids, options.layer))),
+      batch_(batch_on(pool, model, options.run, checked_length(model, ids, options.layer))),
       sequence_(batch_.start(ids, static_cast<int64_t>(ids.size()))),
       passes_(static_cast<std::size_t>(model.config.layers)) {
   const UsePool use(pool);

@@ -173,6 +173,7 @@ Decoder build_encoder_decoder(const Settings& s, const Weights& weights) {
   model.config = decoder_config(s, layers);
   model.config.start = static_cast<int32_t>(s.encoder.decoder_start);
   model.config.kinds = {{.mask = causal(), .score = bias("dec", false), .scale = 1.0f}};
+  model.config.plain = {false};
   model.config.cross = AttentionOptions{.scale = 1.0f};
   model.embedding.tokens = encoder->embedding.tokens;
   model.head.matrix.matrix = weights.has("output.weight")

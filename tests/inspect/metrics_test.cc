@@ -66,10 +66,10 @@ TEST(Entropy, RefusesRowsOfDifferentLength) {
   EXPECT_THROW(entropy(two, three, 0), Error);
 }
 
-// Rows with given weights; their scores are the logarithms.
+// Rows with given weights; their scores are the logarithms. A key of weight 0 is not masked.
 RowOfMap weighted(const std::vector<float>& weights) {
   RowOfMap row{.scores = {}, .weights = weights, .lse = 0};
-  for (const float p : weights) row.scores.push_back(p > 0 ? std::log(p) : kMasked);
+  for (const float p : weights) row.scores.push_back(p > 0 ? std::log(p) : -200.0f);
   return row;
 }
 
