@@ -2,10 +2,9 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
-#include "formats/gguf.h"
 #include "json.h"
 #include "request.h"
-#include "runtime/checkpoint.h"
+#include "text_files/tokenizers.h"
 #include "verbs.h"
 
 namespace regard::app {
@@ -16,15 +15,15 @@ int tokenize(const Arguments& arguments) {
   std::string model = "smollm2";
   PromptFlags prompt_flags;
   bool json = false;
-  line.text("-m,--model", model, "a GGUF file, or the name of a pulled model",
+  line.text("-m,--model", model, "a GGUF file, a folder, a tokenizer.json, or a pulled model",
             "PATH|NAME [smollm2]");
   add_prompt_flags(line, prompt_flags, Prompts::one);
   line.flag("--json", json, "print one JSON object");
   if (!line.read(arguments)) return kOk;
 
   const Request request = read_request(line, prompt_flags);
-  // The weights stay on the disk: only the file's header is read.
-  const Tokenizer tokenizer(tokenizer_spec(GgufFile::open(find_model(model))));
+  // The weights stay on the disk.
+  const Tokenizer tokenizer = open_tokenizer(find_model(model));
   const bool decode = request.texts.empty();
   const std::vector<TokenId> ids = decode ? request.ids : tokenizer.encode(request.texts.at(0));
   std::vector<std::string> tokens;

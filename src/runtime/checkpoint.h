@@ -8,11 +8,10 @@
 #include <vector>
 
 #include "base/threads.h"
-#include "formats/gguf.h"
 #include "models/decoder.h"
 #include "regard/model.h"
 #include "regard/tokenizer.h"
-#include "chat_files/chat_templates.h"
+#include "text_files/chat_templates.h"
 
 namespace regard {
 
@@ -39,9 +38,8 @@ struct Checkpoint {
  private:
   void load_folder(const std::string& path);
   void load_gguf(const std::string& path);
+  template <class Read>
+  void read_text(const std::string& path, const Read& read);
 };
-
-// The tokenizer's part of a file. Throws Error(unreadable).
-TokenizerSpec tokenizer_spec(const GgufFile& file);
 
 }  // namespace regard

@@ -48,9 +48,7 @@ class Writer {
   bool done() const noexcept { return done_; }
   int64_t begun() const noexcept { return begun_; }
   // Several tokens wait: the prompt, or a text that has to be gone through again.
-  bool in_prompt() const noexcept {
-    return sequence_.cached < begun_ || sequence_.waiting() > 1;
-  }
+  bool in_prompt() const noexcept { return sequence_.cached < begun_ || sequence_.waiting() > 1; }
   // Were the logits of this position not shown yet? Then they are now.
   bool show_once(int64_t position) noexcept {
     if (position < shown_) return false;
@@ -68,7 +66,7 @@ class Writer {
     result_.ids.push_back(id);
     sequence_.ids.push_back(id);
     batch_.grown(sequence_);
-    if (decoder_ && stops_.push(decoder_->push(id), piece_)) {
+    if (decoder_ && has_text(id) && stops_.push(decoder_->push(id), piece_)) {
       stopped_ = true;
       return finish(FinishReason::stop);
     }
@@ -94,6 +92,9 @@ class Writer {
     result_.text += piece_;
     return piece_;
   }
+
+  // Rows of the head that fill a round number stand for no text.
+  bool has_text(TokenId id) const { return id < checkpoint_.text().size(); }
 
   static constexpr int64_t kTextPerToken = 8;  // bytes; a guess that spares growing the text
   static constexpr int64_t kLongPiece = 256;

@@ -54,7 +54,7 @@ std::string find_model(const std::string& name_or_path) {
   require(!name_or_path.empty(), "model: the name is empty");
   const bool is_path = name_or_path.find('/') != std::string::npos || name_or_path == "." ||
                        name_or_path == ".." || name_or_path.ends_with(".gguf") ||
-                       name_or_path.ends_with(".safetensors");
+                       name_or_path.ends_with(".safetensors") || name_or_path.ends_with(".json");
   if (is_path) return name_or_path;
   const std::string folder = cache_folder() + "/" + name_or_path;
   const std::string path = folder + ".gguf";

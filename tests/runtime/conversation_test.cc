@@ -8,7 +8,7 @@
 #include <functional>
 
 #include "regard/error.h"
-#include "chat_files/chat_templates.h"
+#include "text_files/chat_templates.h"
 #include "runtime/checkpoint.h"
 #include "runtime/tiny_checkpoint.h"
 

@@ -1,4 +1,4 @@
-#include "chat_files/chat_templates.h"
+#include "text_files/chat_templates.h"
 
 #include <nlohmann/json.hpp>
 
