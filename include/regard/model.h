@@ -21,6 +21,7 @@
 
 #include "regard/chat.h"
 #include "regard/dtype.h"
+#include "regard/tokenizer.h"
 
 namespace regard {
 
@@ -180,6 +181,8 @@ class Model {
   std::vector<TokenId> encode(const RenderedChat& chat) const;
   std::string decode(std::span<const TokenId> ids) const;
   std::string token_text(TokenId id) const;  // one token alone; a piece of a character as <0xE2>
+  // Throws Error(unreadable), saying why, when the file has no tokenizer that regard knows.
+  const Tokenizer& tokenizer() const;
 
   // The chat template that came with the model, or null; models may have further ones by name.
   const ChatTemplate* chat_template(std::string_view name = "default") const noexcept;

@@ -13,6 +13,7 @@
 #include "base/cpu.h"
 #include "cache.h"
 #include "linear_attention.h"
+#include "model.h"
 #include "program.h"
 #include "regard/error.h"
 #include "simd/target.h"
@@ -72,4 +73,6 @@ NB_MODULE(_core, module) {
   regard::python::bind_backward(module);
   regard::python::bind_cache(module);
   regard::python::bind_linear_attention(module);
+  regard::python::bind_tokenizer(module);
+  regard::python::bind_model(module);
 }

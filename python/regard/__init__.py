@@ -11,6 +11,12 @@
 attention() computes, flex_attention() takes PyTorch FlexAttention's functions, explain() says how.
 Masks and score programs are expressions of regard.program. Normalisers and similarities are
 functions here. The arrays stay where they are: NumPy, torch on the CPU, DLPack, buffers.
+
+    model = regard.load("smollm2")                         # a file, a folder, a pulled name
+    for piece in model.stream("The trophy did not fit in the bag because"): print(piece, end="")
+    logits, hidden_states = model.forward("The trophy")
+
+A model generates, chats, scores, embeds, and gives its numbers as arrays.
 regard.torch, imported by itself, has gradients for torch and a backend for transformers.
 """
 
@@ -27,6 +33,7 @@ from regard._linear import LinearGradients, linear_attention, linear_attention_b
 from regard._machine import doctor
 from regard._masks import causal, full
 from regard._merge import merge
+from regard._model import Forward, Model, ModelFacts, Stream, load
 from regard._segments import Segment
 from regard._slots import (
     Normaliser,
@@ -46,12 +53,14 @@ from regard._slots import (
     softmax_with_sink,
     sparsemax,
 )
+from regard._tokenizer import ChatTemplate, Tokenizer
 
 __all__ = [
-    "Array", "AttentionPlan", "Expr", "Extras", "Gradients", "KvCache", "LinearGradients",
-    "Normaliser", "RopeTable", "Segment", "Similarity", "__version__", "additive", "array",
-    "attention", "attention_backward", "bilinear", "causal", "cosine", "doctor", "dot", "dropout",
-    "entmax15", "explain", "flex_attention", "full", "gumbel_softmax", "hardmax",
-    "linear_attention", "linear_attention_backward", "merge", "negative_distance", "program",
-    "relu", "rope", "sigmoid", "softmax", "softmax_with_sink", "sparsemax",
+    "Array", "AttentionPlan", "ChatTemplate", "Expr", "Extras", "Forward", "Gradients", "KvCache",
+    "LinearGradients", "Model", "ModelFacts", "Normaliser", "RopeTable", "Segment", "Similarity",
+    "Stream", "Tokenizer", "__version__", "additive", "array", "attention", "attention_backward",
+    "bilinear", "causal", "cosine", "doctor", "dot", "dropout", "entmax15", "explain",
+    "flex_attention", "full", "gumbel_softmax", "hardmax", "linear_attention",
+    "linear_attention_backward", "load", "merge", "negative_distance", "program", "relu", "rope",
+    "sigmoid", "softmax", "softmax_with_sink", "sparsemax",
 ]

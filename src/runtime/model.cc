@@ -86,6 +86,7 @@ std::vector<TokenId> Model::encode(const RenderedChat& chat) const {
 std::string Model::decode(std::span<const TokenId> ids) const {
   return checkpoint_->text().decode(ids);
 }
+const Tokenizer& Model::tokenizer() const { return checkpoint_->text(); }
 std::string Model::token_text(TokenId id) const { return checkpoint_->text().display(id); }
 
 const ChatTemplate* Model::chat_template(std::string_view name) const noexcept {

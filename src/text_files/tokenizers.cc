@@ -116,6 +116,11 @@ Tokenizer read_tokenizer(const GgufFile& file) {
 }
 
 Tokenizer read_tokenizer(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(folder / "tokenizer.json", ignored)) {
+    fail(ErrorKind::unreadable, "{}: the folder has no tokenizer.json; token ids still work",
+         folder.string());
+  }
   return read_json(folder / "tokenizer.json", folder / "tokenizer_config.json");
 }
 
