@@ -1,4 +1,4 @@
-// regard convert: a folder of transformers to one GGUF file.
+// regard convert: a folder of transformers to one GGUF file, and back.
 #include "convert/convert.h"
 
 #include <fmt/format.h>
@@ -28,24 +28,31 @@ std::optional<DType> type_of(const std::string& name) {
 
 int convert(const Arguments& arguments) {
   CommandLine line("convert",
-                   "Writes a folder of transformers (config.json and safetensors) as one GGUF.",
+                   "Writes a folder of transformers (config.json and safetensors) as one GGUF, and "
+                   "a GGUF as such a folder.",
                    "regard convert my-model/ my-model.gguf --dtype q8_0");
   std::string in, out, dtype;
   bool json = false;
-  line.text("in", in, "a model's folder, or the safetensors file in it", "IN");
-  line.text("out", out, "the GGUF file to write", "OUT");
+  line.text("in", in, "a model's folder, or the safetensors file in it; or a GGUF", "IN");
+  line.text("out", out, "the GGUF to write; of a GGUF: the folder, which must be new", "OUT");
   line.choice("--dtype", dtype, {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"},
-              "how matrices are stored; norms and biases are f32", "T [as in IN]");
+              "how matrices are stored; norms and biases are f32; a folder takes f32, f16 and bf16",
+              "T [as in IN]");
   line.flag("--json", json, "print one JSON object");
   if (!line.read(arguments)) return kOk;
   require(!in.empty() && !out.empty(), "give the model's folder and the file to write");
-  require(out.ends_with(".gguf"), "the file to write is {}; its name must end in .gguf", out);
+  const std::filesystem::path from = find_model(in);
+  const bool to_folder = from.extension() == ".gguf";
+  require(to_folder || out.ends_with(".gguf"),
+          "the file to write is {}; its name must end in .gguf", out);
+  require(!to_folder || !out.ends_with(".gguf"),
+          "{} is a GGUF, which becomes a folder; {} is the name of a file", in, out);
 
   Progress progress;
   const std::atomic<bool>& interrupt = interrupts();
   Converted done;
   try {
-    done = regard::convert(find_model(in), out,
+    done = regard::convert(from, out,
                            {.dtype = type_of(dtype),
                             .interrupt = &interrupt,
                             .progress = [&](uint64_t written, uint64_t all) {
@@ -59,12 +66,21 @@ int convert(const Arguments& arguments) {
     return kInterrupted;
   }
   progress.clear();
+  if (!done.tokenizer) {
+    fmt::print(stderr, "regard: {} has no tokenizer: the GGUF does not hold a tokenizer.json\n",
+               out);
+  }
   if (json) {
-    print_json({{"file", out},
-                {"architecture", done.architecture},
-                {"tensors", done.tensors},
-                {"bytes", done.bytes},
-                {"kept_f16", done.kept_f16}});
+    nlohmann::json told{{to_folder ? "folder" : "file", out},
+                        {"architecture", done.architecture},
+                        {"tensors", done.tensors},
+                        {"bytes", done.bytes}};
+    if (to_folder) {
+      told["tokenizer"] = done.tokenizer;
+    } else {
+      told["kept_f16"] = done.kept_f16;
+    }
+    print_json(told);
     return kOk;
   }
   print(fmt::format("{} is ready: {}, {} tensors, {}\n", out, done.architecture, done.tensors,

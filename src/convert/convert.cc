@@ -1,18 +1,16 @@
 #include "convert/convert.h"
 
-#include <algorithm>
-#include <cmath>
-#include <span>
 #include <string_view>
 #include <utility>
 #include <variant>
 
 #include "base/check.h"
 #include "base/printable.h"
+#include "convert/rows.h"
+#include "convert/to_folder.h"
 #include "families/families.h"
 #include "formats/mapped_file.h"
 #include "formats/safetensors.h"
-#include "matmul/matmul.h"
 #include "models/family_tensors.h"
 #include "models/gguf_keys.h"
 #include "writers/encode.h"
@@ -23,73 +21,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kNumbersAtOnce = int64_t{1} << 18;
-constexpr float kMostF16 = 65504;
-
-// What rounding would hurt and what is small: a router, positions, kinds of tokens, buckets.
-bool stays_f32(const TensorInfo& tensor) {
-  if (tensor.rank < 2) return true;
-  for (const std::string_view part :
-       {"ffn_gate_inp", "position_embd", "token_types", "attn_rel_b", "_norm."}) {
-    if (tensor.name.find(part) != std::string::npos) return true;
-  }
-  return false;
-}
-
 DType target(const TensorInfo& tensor, std::optional<DType> wanted, Converted& done) {
-  if (!wanted) {
-    const bool plain = *tensor.dtype == DType::f16 || *tensor.dtype == DType::bf16;
-    return plain && tensor.rank >= 2 ? *tensor.dtype : DType::f32;
-  }
-  if (stays_f32(tensor)) return DType::f32;
+  const DType dtype = target_dtype(tensor, wanted);
+  if (tensor.rank < 2) return dtype;
   const int64_t row = tensor.shape[static_cast<std::size_t>(tensor.rank - 1)];
-  if (row % info(*wanted).block_elements == 0) return *wanted;
+  if (row % info(dtype).block_elements == 0) return dtype;
   done.kept_f16.push_back(tensor.name);
   return DType::f16;
-}
-
-void check_numbers(const std::string& file, const std::string& name, std::span<const float> numbers,
-                   DType dtype) {
-  const bool narrow = dtype != DType::f32 && dtype != DType::bf16;
-  for (const float number : numbers) {
-    if (!std::isfinite(number)) {
-      fail(ErrorKind::unreadable, "{}: tensor {} holds {}, its numbers must be finite", file, name,
-           number);
-    }
-    require(!narrow || std::abs(number) <= kMostF16,
-            "{}: tensor {} holds {}, which {} cannot hold; convert to bf16 or f32", file, name,
-            number, info(dtype).name);
-  }
-}
-
-// Gives the tensor's bytes as `dtype`, some rows at a time, and frees it.
-void produce(const TensorSource& source, const std::string& name, DType dtype,
-             const ConvertOptions& options, const std::function<void(Bytes)>& take) {
-  const TensorInfo& tensor = source.get(name);
-  const DType stored = *tensor.dtype;
-  const auto row = tensor.rank == 0 ? 1 : tensor.shape[static_cast<std::size_t>(tensor.rank - 1)];
-  const int64_t rows_at_once = std::max<int64_t>(1, kNumbersAtOnce / row);
-  const int64_t rows = tensor.elements() / row;
-  std::vector<float> numbers;
-  std::vector<std::byte> encoded;
-  for (int64_t first = 0; first < rows; first += rows_at_once) {
-    if (options.interrupt != nullptr && options.interrupt->load(std::memory_order_relaxed)) {
-      fail(ErrorKind::failed, "interrupted; nothing was changed");
-    }
-    const int64_t count = std::min(rows_at_once, rows - first) * row;
-    const std::byte* from = tensor.data.data() + row_bytes(stored, first * row);
-    numbers.resize(static_cast<std::size_t>(count));
-    dequantise_row(stored, from, count, numbers.data());
-    check_numbers(source.name(), name, numbers, dtype);
-    if (stored == dtype) {
-      take({from, static_cast<std::size_t>(row_bytes(stored, count))});
-      continue;
-    }
-    encoded.resize(static_cast<std::size_t>(row_bytes(dtype, count)));
-    encode_row(dtype, numbers, encoded.data());
-    take(encoded);
-  }
-  source.release(tensor.data);
 }
 
 uint32_t file_type(DType dtype) {
@@ -145,6 +83,7 @@ Converted convert(const fs::path& in, const fs::path& out, const ConvertOptions&
          printable(in.native(), 1024));
   }
   const bool is_folder = fs::is_directory(in, error);
+  if (!is_folder && in.extension() == ".gguf") return convert_to_folder(in, out, options);
   const fs::path folder = is_folder ? in : in.has_parent_path() ? in.parent_path() : fs::path(".");
   const HfConfig config = HfConfig::open(folder);
   const Safetensors stored = Safetensors::open(in);
@@ -176,7 +115,8 @@ Converted convert(const fs::path& in, const fs::path& out, const ConvertOptions&
                    .rank = tensor.rank,
                    .shape = tensor.shape,
                    .produce = [&tensors, &options, wanted = tensor.name, dtype](const auto& take) {
-                     produce(tensors, wanted, dtype, options, take);
+                     const TensorInfo& made = tensors.get(wanted);
+                     give_rows(tensors, made, 0, rows_of(made), dtype, options.interrupt, take);
                    }});
     ++done.tensors;
   }

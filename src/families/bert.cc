@@ -3,6 +3,7 @@
 // 2019 for the embedding of texts.
 #include <filesystem>
 
+#include "families/config_writer.h"
 #include "families/families.h"
 #include "families/pooling.h"
 
@@ -87,6 +88,20 @@ const std::vector<std::string_view> kOtherHeads{"embeddings.position_ids",
                                                 "lm_head.decoder.weight",
                                                 "lm_head.decoder.bias"};
 
+// RoBERTa's GGUF has no rows for padding: without them it is a BERT.
+void write(const Settings& s, nlohmann::json& config) {
+  config.update({{"architectures", {"BertModel"}},
+                 {"num_hidden_layers", s.layers},
+                 {"hidden_size", s.width},
+                 {"num_attention_heads", s.heads},
+                 {"intermediate_size", s.inner.front()},
+                 {"max_position_embeddings", s.context},
+                 {"vocab_size", s.vocabulary},
+                 {"layer_norm_eps", decimal(s.epsilon)},
+                 {"hidden_act", activation_name(s.activation)},
+                 {"type_vocab_size", s.encoder.token_types}});
+}
+
 }  // namespace
 
 const Family& bert() {
@@ -96,7 +111,8 @@ const Family& bert() {
                              .tensors = rules(Transform::as_is),
                              .ignored = kOtherHeads,
                              .defaults = defaults,
-                             .read_config = read};
+                             .read_config = read,
+                             .write_config = write};
   return family;
 }
 
@@ -107,7 +123,8 @@ const Family& roberta() {
                              .tensors = rules(Transform::past_padding),
                              .ignored = kOtherHeads,
                              .defaults = defaults,
-                             .read_config = read_roberta};
+                             .read_config = read_roberta,
+                             .write_config = write};
   return family;
 }
 

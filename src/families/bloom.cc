@@ -1,5 +1,6 @@
 // BLOOM: ALiBi, a norm behind the embedding, Q, K and V of each head side by side in one matrix.
 // BigScience Workshop 2022.
+#include "families/config_writer.h"
 #include "families/families.h"
 
 namespace regard::families {
@@ -33,6 +34,17 @@ void read(const HfConfig& config, Settings& s) {
   s.tied = config.find_bool("tie_word_embeddings").value_or(true);
 }
 
+void write(const Settings& s, nlohmann::json& config) {
+  config.update({{"architectures", {"BloomForCausalLM"}},
+                 {"n_layer", s.layers},
+                 {"hidden_size", s.width},
+                 {"n_head", s.heads},
+                 {"seq_length", s.context},
+                 {"vocab_size", s.vocabulary},
+                 {"layer_norm_epsilon", decimal(s.epsilon)},
+                 {"apply_residual_connection_post_layernorm", s.norm_is_residual}});
+}
+
 }  // namespace
 
 const Family& bloom() {
@@ -52,7 +64,8 @@ const Family& bloom() {
                                          {"h.{}.mlp.dense_4h_to_h", "blk.{}.ffn_down"}},
                              .ignored = {},
                              .defaults = defaults,
-                             .read_config = read};
+                             .read_config = read,
+                             .write_config = write};
   return family;
 }
 

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include "base/check.h"
 #include "base/printable.h"
+#include "models/gguf_keys.h"
 
 namespace regard::families {
 namespace {
@@ -64,6 +68,66 @@ Settings read_config(const HfConfig& config, const Family& family) {
   family.read_config(config, settings);
   check(settings, config.name());
   return settings;
+}
+
+const Family& stored_family(const Settings& settings, const Family& family) {
+  if (family.architecture == "bert") return bert();
+  if (family.architecture != "llama") return family;
+  if (settings.experts > 0) return mixtral();
+  return settings.window > 0 ? mistral() : llama();
+}
+
+namespace {
+
+// What two settings differ in; nothing if they are the same model.
+std::string difference(const Settings& a, Settings b, const Family& family) {
+  models::RopeSettings& rope = b.rope;
+  if (a.rope.far_factors.empty() && rope.far_factors == rope.factors && rope.near >= b.context) {
+    rope.far_factors.clear();
+  }
+  const std::vector<models::GgufKey> keys = models::write_keys(a, family);
+  const std::vector<models::GgufKey> back = models::write_keys(b, family);
+  for (std::size_t i = 0; i < std::max(keys.size(), back.size()); ++i) {
+    if (i >= keys.size()) return back[i].key;
+    if (i >= back.size() || keys[i].key != back[i].key || keys[i].value != back[i].value) {
+      return keys[i].key;
+    }
+  }
+  if (a.rope.factors != rope.factors || a.rope.far_factors != rope.far_factors ||
+      a.rope.amplitude != rope.amplitude) {
+    return "rope_freqs.weight";
+  }
+  if (a.activation != b.activation || a.gated != b.gated) return "the activation";
+  const bool head = a.form != models::Form::encoder;
+  if ((head && a.tied != b.tied) || a.logit_scale != b.logit_scale) return "output.weight";
+  if (a.encoder.token_types != b.encoder.token_types) return "token_types.weight";
+  if (a.attention_bias != b.attention_bias ||
+      a.output_bias != (b.attention_bias && b.output_bias)) {
+    return "attention's biases";
+  }
+  if (a.mlp_bias != b.mlp_bias) return "the MLP's biases";
+  return {};
+}
+
+}  // namespace
+
+nlohmann::json write_config(const Settings& settings, const Family& family,
+                            const std::string& file) {
+  nlohmann::json config = {{"model_type", family.model_types.front()},
+                           {"tie_word_embeddings", settings.tied}};
+  family.write_config(settings, config);
+  std::string differs;
+  try {
+    Settings back = read_config(HfConfig::parse(config.dump(), file + "/config.json"), family);
+    back.encoder.pooling = settings.encoder.pooling;  // files beside config.json say it
+    back.encoder.normalise = settings.encoder.normalise;
+    differs = difference(settings, std::move(back), family);
+  } catch (const Error& error) {
+    differs = error.what();
+  }
+  if (differs.empty()) return config;
+  fail(ErrorKind::unreadable, "{}: a folder of type {} cannot say what this file does: {}", file,
+       family.model_types.front(), differs);
 }
 
 }  // namespace regard::families

@@ -36,4 +36,14 @@ const Family& family_of(const GgufFile& file);
 // The settings of a folder of transformers. Throws Error(unreadable).
 Settings read_config(const HfConfig& config, const Family& family);
 
+// The family whose config.json says what a GGUF's settings say: one architecture of GGUF can be
+// several of transformers, and RoBERTa's without padding is a BERT.
+const Family& stored_family(const Settings& settings, const Family& family);
+
+// config.json of these settings, which reads back as the same; without ids of tokens and dtype.
+// The settings' biases are those that there are.
+// Throws Error(unreadable) naming `file` and the setting that such a folder cannot say.
+nlohmann::json write_config(const Settings& settings, const Family& family,
+                            const std::string& file);
+
 }  // namespace regard::families

@@ -3,6 +3,7 @@
 // with √width. Gemma Team 2024, 2025.
 #include <cmath>
 
+#include "families/config_writer.h"
 #include "families/families.h"
 
 namespace regard::families {
@@ -91,6 +92,40 @@ std::vector<TensorRule> rules() {
              {"model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm", Transform::plus_one}};
 }
 
+void write_gemma(const Settings& s, nlohmann::json& config) {
+  write_common(s, config);
+  write_windows(s, config);
+  config.erase("hidden_act");
+  config["hidden_activation"] =
+      s.activation == Activation::gelu_tanh ? "gelu_pytorch_tanh" : activation_name(s.activation);
+  config["attention_bias"] = s.attention_bias;
+  const auto cap = [](float value) {
+    return value > 0 ? nlohmann::json(decimal(value)) : nlohmann::json();
+  };
+  config["attn_logit_softcapping"] = cap(s.score_cap);
+  config["final_logit_softcapping"] = cap(s.logit_cap);
+  // The scale is 1 / √scalar, and the scalar mostly a whole number.
+  double scalar = static_cast<double>(s.dim);
+  if (s.attention_scale > 0) scalar = 1 / (double{s.attention_scale} * double{s.attention_scale});
+  if (static_cast<float>(1 / std::sqrt(std::round(scalar))) == s.attention_scale) {
+    scalar = std::round(scalar);
+  }
+  config["query_pre_attn_scalar"] = whole(scalar);
+}
+
+void write_gemma2(const Settings& s, nlohmann::json& config) {
+  write_gemma(s, config);
+  config["architectures"] = {"Gemma2ForCausalLM"};
+}
+
+void write_gemma3(const Settings& s, nlohmann::json& config) {
+  write_gemma(s, config);
+  config["architectures"] = {"Gemma3ForCausalLM"};
+  config["rope_parameters"] = {
+      {"full_attention", config.at("rope_parameters")},
+      {"sliding_attention", rope_parameters(s.local_rope.value_or(s.rope), s)}};
+}
+
 }  // namespace
 
 const Family& gemma2() {
@@ -100,7 +135,8 @@ const Family& gemma2() {
                              .tensors = rules(),
                              .ignored = {},
                              .defaults = gemma2_defaults,
-                             .read_config = read_gemma2};
+                             .read_config = read_gemma2,
+                             .write_config = write_gemma2};
   return family;
 }
 
@@ -111,7 +147,8 @@ const Family& gemma3() {
                              .tensors = rules(),
                              .ignored = {},
                              .defaults = gemma3_defaults,
-                             .read_config = read_gemma3};
+                             .read_config = read_gemma3,
+                             .write_config = write_gemma3};
   return family;
 }
 

@@ -1,5 +1,6 @@
 // GPT-2: learned positions, LayerNorm, GELU, matrices stored as [inputs, outputs]. Radford et al.
 // 2019.
+#include "families/config_writer.h"
 #include "families/families.h"
 
 namespace regard::families {
@@ -32,6 +33,18 @@ void read(const HfConfig& config, Settings& s) {
   s.tied = config.find_bool("tie_word_embeddings").value_or(true);
 }
 
+void write(const Settings& s, nlohmann::json& config) {
+  config.update({{"architectures", {"GPT2LMHeadModel"}},
+                 {"n_layer", s.layers},
+                 {"n_embd", s.width},
+                 {"n_head", s.heads},
+                 {"n_inner", s.inner.front()},
+                 {"n_positions", s.context},
+                 {"vocab_size", s.vocabulary},
+                 {"layer_norm_epsilon", decimal(s.epsilon)},
+                 {"activation_function", activation_name(s.activation)}});
+}
+
 }  // namespace
 
 const Family& gpt2() {
@@ -51,7 +64,8 @@ const Family& gpt2() {
                   {"h.{}.mlp.c_proj", "blk.{}.ffn_down", Transform::transposed}},
       .ignored = {"h.{}.attn.bias", "h.{}.attn.masked_bias"},  // the causal mask
       .defaults = defaults,
-      .read_config = read};
+      .read_config = read,
+      .write_config = write};
   return family;
 }
 

@@ -1,6 +1,7 @@
 // Llama 1 to 3, SmolLM, TinyLlama; Mistral, with its window; Mixtral, with its experts. In GGUF
 // they are one architecture, whose rows of Q and K are in the order of adjacent pairs.
 // Touvron et al. 2023, §2.2; Jiang et al. 2023; Jiang et al. 2024.
+#include "families/config_writer.h"
 #include "families/families.h"
 
 namespace regard::families {
@@ -30,6 +31,27 @@ std::vector<TensorRule> rules() {
   return llama_rules(Transform::query_pairs, Transform::key_pairs);
 }
 
+void write_llama(const Settings& s, nlohmann::json& config) {
+  write_common(s, config);
+  config["architectures"] = {"LlamaForCausalLM"};
+  config["attention_bias"] = s.attention_bias;
+  config["mlp_bias"] = s.mlp_bias;
+}
+
+void write_mistral(const Settings& s, nlohmann::json& config) {
+  write_common(s, config);
+  config["architectures"] = {"MistralForCausalLM"};
+  write_window(s, config);
+}
+
+void write_mixtral(const Settings& s, nlohmann::json& config) {
+  write_common(s, config);
+  config["architectures"] = {"MixtralForCausalLM"};
+  write_window(s, config);
+  config["num_local_experts"] = s.experts;
+  config["num_experts_per_tok"] = s.experts_used;
+}
+
 }  // namespace
 
 const Family& llama() {
@@ -39,7 +61,8 @@ const Family& llama() {
                              .tensors = rules(),
                              .ignored = {"model.layers.{}.self_attn.rotary_emb.inv_freq"},
                              .defaults = defaults,
-                             .read_config = read_llama};
+                             .read_config = read_llama,
+                             .write_config = write_llama};
   return family;
 }
 
@@ -50,7 +73,8 @@ const Family& mistral() {
                              .tensors = rules(),
                              .ignored = {"model.layers.{}.self_attn.rotary_emb.inv_freq"},
                              .defaults = defaults,
-                             .read_config = read_mistral};
+                             .read_config = read_mistral,
+                             .write_config = write_mistral};
   return family;
 }
 
@@ -70,7 +94,8 @@ const Family& mixtral() {
                                    "blk.{}.ffn_down_exps", Transform::stacked}},
       .ignored = {"model.layers.{}.self_attn.rotary_emb.inv_freq"},
       .defaults = defaults,
-      .read_config = read_mixtral};
+      .read_config = read_mixtral,
+      .write_config = write_mixtral};
   return family;
 }
 

@@ -1,4 +1,5 @@
 // MPT: ALiBi, LayerNorm without a shift, no biases, exact GELU. MosaicML 2023.
+#include "families/config_writer.h"
 #include "families/families.h"
 
 namespace regard::families {
@@ -46,6 +47,23 @@ void read(const HfConfig& config, Settings& s) {
   s.tied = config.find_bool("tie_word_embeddings").value_or(true);
 }
 
+void write(const Settings& s, nlohmann::json& config) {
+  config.update({{"architectures", {"MptForCausalLM"}},
+                 {"n_layers", s.layers},
+                 {"d_model", s.width},
+                 {"n_heads", s.heads},
+                 {"expansion_ratio", 4},
+                 {"max_seq_len", s.context},
+                 {"vocab_size", s.vocabulary},
+                 {"layer_norm_epsilon", decimal(s.epsilon)},
+                 {"no_bias", true}});
+  nlohmann::json attention = {{"attn_type", "multihead_attention"},
+                              {"alibi", true},
+                              {"alibi_bias_max", whole(double{s.alibi})}};
+  if (s.attention_scale > 0) attention["softmax_scale"] = decimal(s.attention_scale);
+  config["attn_config"] = std::move(attention);
+}
+
 }  // namespace
 
 const Family& mpt() {
@@ -63,7 +81,8 @@ const Family& mpt() {
                                          {"blocks.{}.ffn.down_proj", "blk.{}.ffn_down"}},
                              .ignored = {},
                              .defaults = defaults,
-                             .read_config = read};
+                             .read_config = read,
+                             .write_config = write};
   return family;
 }
 

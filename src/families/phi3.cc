@@ -1,5 +1,6 @@
 // Phi-3: Llama with Q, K and V in one matrix, gate and up in another, part of each head turned, and
 // LongRoPE. Abdin et al. 2024.
+#include "families/config_writer.h"
 #include "families/families.h"
 
 namespace regard::families {
@@ -10,6 +11,14 @@ void defaults(Settings&) {}
 void read(const HfConfig& config, Settings& settings) {
   read_common(config, settings);
   read_windows(config, settings, {});
+}
+
+void write(const Settings& s, nlohmann::json& config) {
+  write_common(s, config);
+  write_window(s, config);
+  config["architectures"] = {"Phi3ForCausalLM"};
+  config["pad_token_id"] = nullptr;  // transformers' own is past most vocabularies
+  config["original_max_position_embeddings"] = s.rope.near > 0 ? s.rope.near : s.context;
 }
 
 }  // namespace
@@ -30,7 +39,8 @@ const Family& phi3() {
                   {"model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"}},
       .ignored = {},
       .defaults = defaults,
-      .read_config = read};
+      .read_config = read,
+      .write_config = write};
   return family;
 }
 

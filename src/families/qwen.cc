@@ -1,5 +1,6 @@
 // Qwen2 (biases on Q, K and V) and Qwen3 (a norm on each query and key head). Yang et al. 2024,
 // 2025.
+#include "families/config_writer.h"
 #include "families/families.h"
 
 namespace regard::families {
@@ -34,6 +35,23 @@ void qwen2_defaults(Settings& settings) {
 
 void qwen3_defaults(Settings& settings) { settings.head_norms = true; }
 
+void write_qwen(const Settings& s, nlohmann::json& config) {
+  write_common(s, config);
+  write_windows(s, config);
+  config["use_sliding_window"] = s.window > 0;
+}
+
+void write_qwen2(const Settings& s, nlohmann::json& config) {
+  write_qwen(s, config);
+  config["architectures"] = {"Qwen2ForCausalLM"};
+}
+
+void write_qwen3(const Settings& s, nlohmann::json& config) {
+  write_qwen(s, config);
+  config["architectures"] = {"Qwen3ForCausalLM"};
+  config["attention_bias"] = s.attention_bias;
+}
+
 }  // namespace
 
 const Family& qwen2() {
@@ -43,7 +61,8 @@ const Family& qwen2() {
                              .tensors = llama_rules(),
                              .ignored = {},
                              .defaults = qwen2_defaults,
-                             .read_config = read_qwen2};
+                             .read_config = read_qwen2,
+                             .write_config = write_qwen2};
   return family;
 }
 
@@ -58,7 +77,8 @@ const Family& qwen3() {
                                   {"model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"}},
       .ignored = {},
       .defaults = qwen3_defaults,
-      .read_config = read_qwen3};
+      .read_config = read_qwen3,
+      .write_config = write_qwen3};
   return family;
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/printable.h"
+#include "families/config_writer.h"
 #include "families/families.h"
 
 namespace regard::families {
@@ -57,6 +58,27 @@ void read(const HfConfig& config, Settings& s) {
   if (s.tied) s.logit_scale = 1 / std::sqrt(static_cast<float>(s.width));
 }
 
+void write(const Settings& s, nlohmann::json& config) {
+  std::string mlp = activation_name(s.activation);
+  if (s.gated) mlp = s.activation == Activation::gelu_tanh ? "gated-gelu" : "gated-" + mlp;
+  config.update({{"architectures", {"T5ForConditionalGeneration"}},
+                 {"is_encoder_decoder", true},
+                 {"num_layers", s.layers},
+                 {"num_decoder_layers", s.encoder.decoder_layers},
+                 {"d_model", s.width},
+                 {"num_heads", s.heads},
+                 {"d_kv", s.dim},
+                 {"d_ff", s.inner.front()},
+                 {"vocab_size", s.vocabulary},
+                 {"n_positions", s.context},
+                 {"layer_norm_epsilon", decimal(s.epsilon)},
+                 {"relative_attention_num_buckets", s.encoder.buckets},
+                 {"relative_attention_max_distance", s.encoder.farthest},
+                 {"decoder_start_token_id", s.encoder.decoder_start},
+                 {"feed_forward_proj", mlp}});
+  if (s.logit_scale != 1) config["scale_decoder_outputs"] = true;
+}
+
 }  // namespace
 
 const Family& t5() {
@@ -101,7 +123,8 @@ const Family& t5() {
                   // Never used: T5's first files have it all the same.
                   "decoder.block.{}.layer.1.EncDecAttention.relative_attention_bias.weight"},
       .defaults = defaults,
-      .read_config = read};
+      .read_config = read,
+      .write_config = write};
   return family;
 }
 

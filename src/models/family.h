@@ -1,5 +1,6 @@
 // Family: all that tells one kind of model from another: how its tensors are called in safetensors
-// and in GGUF, what lies between the two, and how its config.json is read. A family is one file of
+// and in GGUF, what lies between the two, and how its config.json is read
+// and written. A family is one file of
 // src/families; the layers are the same for all.
 //
 // Inside the program tensors have GGUF's names and GGUF's form. From safetensors they come through
@@ -8,6 +9,8 @@
 
 #include <string_view>
 #include <vector>
+
+#include <nlohmann/json_fwd.hpp>
 
 #include "formats/hf_config.h"
 #include "models/settings.h"
@@ -45,6 +48,8 @@ struct Family {
   void (*defaults)(Settings& settings) = nullptr;
   // Throws Error(unreadable) for a setting that would change the numbers and is not supported.
   void (*read_config)(const HfConfig& config, Settings& settings) = nullptr;
+  // What read_config would make these settings of; families::write_config() holds it to that.
+  void (*write_config)(const Settings& settings, nlohmann::json& config) = nullptr;
 };
 
 }  // namespace regard::models

@@ -115,6 +115,17 @@ int64_t rows_wanted(Transform how, const Settings& settings) {
 
 }  // namespace
 
+int64_t rows_asked(Transform how, const Settings& settings) {
+  switch (how) {
+    case Transform::query_pairs:
+    case Transform::key_pairs:
+    case Transform::heads_apart:
+      return rows_wanted(how, settings);
+    default:
+      return 0;
+  }
+}
+
 TransformedShape transformed(Transform how, std::span<const TensorInfo* const> parts,
                              const Settings& settings) {
   const TensorInfo& first = *parts.front();
@@ -184,6 +195,36 @@ std::vector<std::byte> transform(Transform how, std::span<const TensorInfo* cons
       break;
   }
   return {first.data.begin(), first.data.end()};
+}
+
+std::vector<std::byte> restored(Transform how, const TensorInfo& own, const Settings& settings) {
+  switch (how) {
+    case Transform::plus_one: {
+      std::vector<float> numbers(static_cast<std::size_t>(count_of(own)));
+      std::memcpy(numbers.data(), own.data.data(), own.data.size());
+      for (float& number : numbers) number -= 1.0f;
+      std::vector<std::byte> made(own.data.size());
+      std::memcpy(made.data(), numbers.data(), made.size());
+      return made;
+    }
+    case Transform::transposed:
+      return transposed(own);
+    case Transform::query_pairs:
+    case Transform::key_pairs:
+    case Transform::heads_apart: {
+      const std::vector<int64_t> order = row_order(how, own.shape[0], settings);
+      std::vector<int64_t> back(order.size());
+      for (std::size_t i = 0; i < order.size(); ++i) {
+        back[static_cast<std::size_t>(order[i])] = static_cast<int64_t>(i);
+      }
+      return reordered(own, back);
+    }
+    case Transform::as_is:
+    case Transform::past_padding:
+    case Transform::stacked:
+      break;
+  }
+  return {own.data.begin(), own.data.end()};
 }
 
 }  // namespace regard::models

@@ -27,4 +27,12 @@ TransformedShape transformed(Transform how, std::span<const TensorInfo* const> p
 std::vector<std::byte> transform(Transform how, std::span<const TensorInfo* const> parts,
                                  const Settings& settings);
 
+// Rows that a tensor must have for the transform, 0 for any.
+int64_t rows_asked(Transform how, const Settings& settings);
+
+// The other way: the numbers of the stored form, of a tensor of plain numbers in GGUF's. What a
+// file of experts or positions keeps elsewhere is the caller's: those and as_is are a copy.
+// Requires: rows_asked() rows; for plus_one f32, for transposed a matrix.
+std::vector<std::byte> restored(Transform how, const TensorInfo& own, const Settings& settings);
+
 }  // namespace regard::models

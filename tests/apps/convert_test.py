@@ -1,5 +1,6 @@
-"""regard convert: a stored tiny model to GGUF, and what it refuses."""
+"""regard convert: a stored tiny model to GGUF and back, and what it refuses."""
 
+import json
 import os
 import resource
 import shutil
@@ -29,6 +30,38 @@ class Convert(Command):
                     self.assertEqual(tensor["type"], "f16")
         self.assertIn("is ready", self.succeed("convert", str(MODEL), str(self.out)))
         self.assertEqual([path.name for path in self.folder.iterdir()], ["out.gguf"])
+
+    def test_writes_a_folder_of_a_file(self):
+        back = self.folder / "back"
+        self.succeed("convert", str(MODEL), str(self.out))
+        done = subprocess.run([BINARY, "convert", str(self.out), str(back), "--json"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+                              timeout=60, text=True)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.stderr.count("\n"), 1)
+        self.assertIn("has no tokenizer", done.stderr)
+        told = json.loads(done.stdout)
+        self.assertEqual((told["architecture"], told["tokenizer"]), ("llama", False))
+        self.assertEqual(told["bytes"], (back / "model.safetensors").stat().st_size)
+        ids = ["--ids", "5,17,33,2,8"]
+        bits = [self.json_of("score", "-m", str(model), *ids)["bits"] for model in (MODEL, back)]
+        self.assertEqual(*bits)
+        self.refuse(1, ["convert", str(self.out), str(back)], "is there already")
+        self.refuse(2, ["convert", str(self.out), str(self.folder / "new.gguf")], "folder")
+        self.refuse(2, ["convert", str(self.out), str(self.folder / "new"), "--dtype", "q8_0"],
+                    "f32, f16 and bf16")
+        self.refuse(1, ["convert", str(self.out), str(self.folder / "no" / "new")],
+                    "cannot be written")
+        self.assertEqual(sorted(os.listdir(self.folder)), ["back", "out.gguf"])
+
+    def test_full_disk_leaves_no_folder(self):
+        self.succeed("convert", str(MODEL), str(self.out))
+        done = subprocess.run(
+            [BINARY, "convert", str(self.out), str(self.folder / "back")], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env=environment(), timeout=60,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)))
+        self.assert_refusal(done, 1, "back", "File too large")
+        self.assertEqual(os.listdir(self.folder), ["out.gguf"])
 
     def test_usage(self):
         self.refuse(2, ["convert"], "folder")

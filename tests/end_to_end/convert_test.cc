@@ -37,6 +37,24 @@ TEST_P(Convert, GivesTheSameBits) {
   }
 }
 
+// A folder, its GGUF, and the folder of that.
+TEST_P(Convert, ComesBackWithTheSameBits) {
+  const fs::path back = fs::path(testing::TempDir()) / (std::string("back-") + GetParam());
+  fs::remove_all(back);
+  convert(reference.folder, out);
+  convert(out, back);
+  const std::vector<Forward> stored =
+      Model::load(reference.folder.string(), {.threads = 2}).forward(reference.sequences);
+  const std::vector<Forward> returned =
+      Model::load(back.string(), {.threads = 2}).forward(reference.sequences);
+  ASSERT_EQ(stored.size(), returned.size());
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    EXPECT_EQ(stored[i].logits, returned[i].logits) << "sequence " << i;
+    EXPECT_EQ(stored[i].hidden_states, returned[i].hidden_states);
+  }
+  fs::remove_all(back);
+}
+
 TEST_P(Convert, RoundsAsAsked) {
   const std::vector<Forward> exact =
       Model::load(reference.folder.string(), {.threads = 1}).forward(reference.sequences);

@@ -1,6 +1,9 @@
 regard_test(end_to_end/convert LINKS runtime convert)
-target_compile_definitions(end_to_end_convert_test
-  PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
+regard_test(end_to_end/folder LINKS runtime convert)
+foreach(name convert folder)
+  target_compile_definitions(end_to_end_${name}_test
+    PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
+endforeach()
 
 # The whole way, from a command line to bits. regard_command_test comes from ../apps.
 if(TARGET regard_cli)
