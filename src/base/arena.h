@@ -30,7 +30,7 @@ class Block {
 
   std::byte* data() const noexcept;
   std::size_t size() const noexcept;  // at least what was asked for
-  bool shared() const noexcept;  // is there another owner?
+  bool shared() const noexcept;       // is there another owner?
   explicit operator bool() const noexcept { return node_ != nullptr; }
 
  private:

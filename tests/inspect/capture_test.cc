@@ -8,10 +8,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "families/load.h"
 #include "inspect/contribution.h"
 #include "inspect/metrics.h"
 #include "inspect/page.h"
-#include "families/load.h"
 #include "models/tiny_llama.h"
 
 namespace regard::inspect {

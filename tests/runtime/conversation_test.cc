@@ -8,9 +8,9 @@
 #include <functional>
 
 #include "regard/error.h"
-#include "text_files/chat_templates.h"
 #include "runtime/checkpoint.h"
 #include "runtime/tiny_checkpoint.h"
+#include "text_files/chat_templates.h"
 
 namespace regard {
 namespace {

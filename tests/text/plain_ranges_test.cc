@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "text/tiny_vocabulary.h"
 #include "regard/tokenizer.h"
+#include "text/tiny_vocabulary.h"
 
 namespace regard {
 namespace {
