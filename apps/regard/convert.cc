@@ -67,7 +67,8 @@ int convert(const Arguments& arguments) {
   }
   progress.clear();
   if (!done.tokenizer) {
-    fmt::print(stderr, "regard: {} has no tokenizer: the GGUF does not hold a tokenizer.json\n",
+    fmt::print(stderr,
+               "regard: {} has no tokenizer: the GGUF holds none that tokenizer.json is made of\n",
                out);
   }
   if (json) {

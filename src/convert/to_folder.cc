@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/printable.h"
 #include "convert/rows.h"
+#include "convert/tokenizer_json.h"
 #include "families/families.h"
 #include "formats/gguf_tensors.h"
 #include "models/gguf_keys.h"
@@ -111,7 +112,14 @@ bool write_tokenizer(const GgufFile& file, const fs::path& folder) {
   };
   copy("tokenizer.huggingface.config.json", "tokenizer_config.json");
   copy("tokenizer.chat_template", "chat_template.jinja");
-  return copy("tokenizer.huggingface.json", "tokenizer.json");
+  if (copy("tokenizer.huggingface.json", "tokenizer.json")) return true;
+  const auto made = tokenizer_json(file);
+  if (!made) return false;
+  write_json(folder / "tokenizer.json", made->tokenizer);
+  if (!file.has("tokenizer.huggingface.config.json")) {
+    write_json(folder / "tokenizer_config.json", made->config);
+  }
+  return true;
 }
 
 // How sentence-transformers keeps what becomes of an encoder's states.

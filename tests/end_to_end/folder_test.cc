@@ -10,6 +10,7 @@
 #include "formats/gguf_tensors.h"
 #include "formats/safetensors.h"
 #include "regard/error.h"
+#include "regard/tokenizer.h"
 #include "runtime/reference.h"
 #include "writers/gguf_writer.h"
 
@@ -192,6 +193,51 @@ TEST_F(Folder, HasTheTokenizerAndTheEnds) {
   EXPECT_EQ(generation.at("bos_token_id"), 1);
   EXPECT_EQ(generation.at("eos_token_id"), nlohmann::json({2, 7}));
   EXPECT_EQ(parse_json(contents(back / "config.json"), "config").at("dtype"), "float16");
+}
+
+TEST_F(Folder, MakesTokenizerJsonOfByteLevelKeys) {
+  const Reference reference("llama-1");
+  const fs::path whole = base / "whole.gguf", with = base / "with.gguf";
+  convert(reference.folder, whole);
+  TokenizerSpec spec{.model = "gpt2", .pre = "smollm", .tokens = {"<end>"}};
+  for (char letter = 'a'; letter <= 'z'; ++letter) spec.tokens.emplace_back(1, letter);
+  for (char digit = '0'; digit <= '9'; ++digit) spec.tokens.emplace_back(1, digit);
+  for (const char* more : {"Ġ", "ab", "Ġa", "12"}) spec.tokens.emplace_back(more);
+  spec.merges = {"a b", "Ġ a", "1 2"};
+  while (spec.tokens.size() < 89) {  // as many as llama-1 has
+    spec.tokens.push_back("~" + std::to_string(spec.tokens.size()));
+  }
+  std::vector<int32_t> types(spec.tokens.size(), 1);
+  types[0] = 3;
+  types[88] = 4;
+  for (const int32_t type : types) spec.types.push_back(static_cast<TokenType>(type));
+  spec.eos = 0;
+  const auto write = [&](const std::vector<std::string>& merges, bool add_bos) {
+    rewrite(whole, with, as_is, [&](GgufWriter& writer) {
+      writer.key("tokenizer.ggml.model", spec.model);
+      writer.key("tokenizer.ggml.pre", spec.pre);
+      writer.key("tokenizer.ggml.tokens", spec.tokens);
+      writer.key("tokenizer.ggml.token_type", types);
+      writer.key("tokenizer.ggml.merges", merges);
+      writer.key("tokenizer.ggml.add_bos_token", add_bos);
+    });
+  };
+  write(spec.merges, false);
+  EXPECT_TRUE(convert(with, base / "back").tokenizer);
+  const Tokenizer before(spec);
+  const Tokenizer after = Tokenizer::from_json(contents(base / "back" / "tokenizer.json"),
+                                               contents(base / "back" / "tokenizer_config.json"));
+  for (const char* text : {"ab a b 12 1234", "cab<end>ab aa", " a ~88b 1", "<end>", ""}) {
+    EXPECT_EQ(after.encode(text), before.encode(text)) << text;
+    EXPECT_EQ(after.decode(before.encode(text)), before.decode(before.encode(text)));
+  }
+  EXPECT_EQ(before.encode("ab12").size(), 3u);  // a pair of letters; digits stay apart
+
+  write(spec.merges, true);  // needs a post-processor
+  EXPECT_FALSE(convert(with, base / "begins").tokenizer);
+  EXPECT_FALSE(fs::exists(base / "begins" / "tokenizer.json"));
+  write({"a nothing"}, false);
+  EXPECT_FALSE(convert(with, base / "broken").tokenizer);
 }
 
 TEST_F(Folder, IsRefusedAndLeavesNothing) {
