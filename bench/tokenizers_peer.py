@@ -3,6 +3,7 @@
 
     tokenizers_peer.py TEXT_BENCH TOKENIZER.json TEXT
 
+A GGUF file has no tokenizer.json; build() of tests/text/make_goldens.py makes one of its keys.
 The package is timed on the whole text, and line by line, where it is faster; the best of three.
 """
 import json
