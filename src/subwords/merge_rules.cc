@@ -20,7 +20,7 @@ std::vector<MergeRule> resolve_merges(const Vocabulary& vocabulary, const String
   rules.reserve(merges.size());
   std::string joined;
   for (size_t rank = 0; rank < merges.size(); ++rank) {
-    const auto& [left, right] = merges[rank];
+    const std::string_view left = merges[rank].first, right = merges[rank].second;
     const auto resolve = [&](std::string_view part) -> int32_t {
       if (const auto id = vocabulary.find(part)) return *id;
       if (bytes != nullptr)
