@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
+
 namespace regard::normalise {
 
 Aligned::Aligned(std::string_view part, int64_t begin, Tracking wanted)
-    : text(part), tracking(wanted) {
+    : text(part), tracking(wanted), most_bytes(kMostGrowth * part.size() + kFreeGrowth) {
   if (!tracked()) return;
   origins.resize(part.size());
   const char* at = part.data();
@@ -22,8 +24,16 @@ Aligned::Aligned(std::string_view part, int64_t begin, Tracking wanted)
   }
 }
 
+void Aligned::check_growth(size_t bytes) const {
+  require(bytes <= most_bytes,
+          "encode: the tokenizer's normaliser makes more than {} bytes of a part of the text, {} "
+          "times its length and {}",
+          most_bytes, kMostGrowth, kFreeGrowth);
+}
+
 void put_in_front(Aligned& text, std::string_view prefix) {
   if (text.text.empty()) return;
+  text.check_growth(text.text.size() + prefix.size());
   if (text.tracked()) {
     const Origin first = text.origins.front();
     text.origins.insert(text.origins.begin(), prefix.size(), first);
@@ -34,6 +44,7 @@ void put_in_front(Aligned& text, std::string_view prefix) {
 Rewriter::Rewriter(Aligned& text)
     : old_(text), begin_(text.text.data()), at_(begin_), end_(begin_ + text.text.size()) {
   next_.tracking = text.tracking;
+  next_.most_bytes = text.most_bytes;
   next_.text.reserve(text.text.size());
   next_.origins.reserve(text.origins.size());
 }
@@ -57,6 +68,7 @@ void Rewriter::replace(char32_t c) {
 void Rewriter::insert(char32_t c) { write(c, origin_before()); }
 
 void Rewriter::insert(std::string_view added) {
+  next_.check_growth(next_.text.size() + added.size());
   next_.text += added;
   if (old_.tracked()) next_.origins.insert(next_.origins.end(), added.size(), origin_before());
 }
@@ -100,7 +112,10 @@ void Rewriter::map_ascii(const AsciiMap& map) {
   at_ += run;
 }
 
-void Rewriter::finish() { old_ = std::move(next_); }
+void Rewriter::finish() {
+  next_.check_growth(next_.text.size());
+  old_ = std::move(next_);
+}
 
 Origin Rewriter::origin_before() const noexcept {
   if (!old_.tracked()) return {};

@@ -30,6 +30,9 @@ struct Aligned {
   // A part of the original text, beginning at its byte `begin`; nothing is changed yet.
   Aligned(std::string_view part, int64_t begin, Tracking tracking);
 
+  // Throws Error(invalid_argument) if the next version would have more bytes than it may have.
+  void check_growth(size_t bytes) const;
+
   bool tracked() const noexcept { return tracking == Tracking::on; }
   // Where text[first, last) came from. Requires: tracked, first < last.
   ByteRange origin_of(int64_t first, int64_t last) const noexcept {
@@ -39,7 +42,14 @@ struct Aligned {
   std::string text;             // well-formed UTF-8
   std::vector<Origin> origins;  // [bytes of text]; empty unless tracked
   Tracking tracking = Tracking::off;
+  // Sixty steps that double a text are a few kilobytes of a file: what they make of it is bounded
+  // by its length at first.
+  size_t most_bytes = SIZE_MAX;
 };
+
+// The longest that real ones make of a character is eighteen of them (NFKC of U+FDFA).
+inline constexpr size_t kMostGrowth = 64;
+inline constexpr size_t kFreeGrowth = 1024;  // and this much in front
 
 // Puts a prefix before a text that is not empty; it comes from where the first character does.
 void put_in_front(Aligned& text, std::string_view prefix);
@@ -71,7 +81,8 @@ class Rewriter {
   // The ASCII up to the next other character, each changed as the table says.
   void map_ascii(const AsciiMap& map);
 
-  // Puts the new version in place; what was not read is gone.
+  // Puts the new version in place; what was not read is gone. insert() and this throw
+  // Error(invalid_argument) if it is too long: Aligned::check_growth.
   void finish();
 
  private:

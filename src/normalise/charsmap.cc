@@ -85,7 +85,7 @@ class Precompiled final : public Normaliser {
       const char character = static_cast<char>(c);
       inert_[c] = !map_.find({&character, 1});
     }
-    inert_['\r'] = false;  // with a line feed behind it, it is one cluster
+    inert_[U'\r'] = false;  // with a line feed behind it, it is one cluster
   }
 
   void apply(Aligned& text) const override {
@@ -107,6 +107,7 @@ class Precompiled final : public Normaliser {
       if (cluster.size() < kLongCluster) {
         if (const auto found = map_.find(cluster)) {
           append(cluster, *found, edits);
+          text.check_growth(edits.size());
           changed = true;
           continue;
         }
@@ -119,6 +120,7 @@ class Precompiled final : public Normaliser {
         const std::string_view character(first, static_cast<size_t>(next - first));
         if (const auto found = map_.find(character)) {
           append(character, *found, edits);
+          text.check_growth(edits.size());
           changed = true;
         } else {
           edits.push_back({c, 0});

@@ -1,5 +1,7 @@
 // Decoders: ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, WordPiece, BPEDecoder,
 // Sequence.
+#include <algorithm>
+
 #include "parts/readers.h"
 
 namespace regard::parts {
@@ -74,11 +76,24 @@ void read_sequence(const Part& part, std::vector<DecodeStep>& steps) {
   }
 }
 
+// Sixty steps that double a text are a few kilobytes of a file.
+void check_growth(const Part& part, const std::vector<DecodeStep>& steps) {
+  constexpr size_t kMostGrowth = 16;
+  size_t growth = 1;
+  for (const DecodeStep& step : steps) {
+    if (step.kind != Kind::replace) continue;
+    growth *= std::max<size_t>(1, (step.to.size() + step.from.size() - 1) / step.from.size());
+    if (growth > kMostGrowth)
+      part.refuse("the Replace steps can make a text more than {} times as long", kMostGrowth);
+  }
+}
+
 }  // namespace
 
 std::vector<DecodeStep> read_decoder(const Part& part) {
   std::vector<DecodeStep> steps;
   find_reader(kReaders, part)(part, steps);
+  check_growth(part, steps);
   return steps;
 }
 

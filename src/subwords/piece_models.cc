@@ -13,12 +13,21 @@
 namespace regard::subwords {
 namespace {
 
+// Each byte of a text is looked at up to this often. Real pieces have some tens of bytes.
+constexpr size_t kLongestPiece = 1024;
+
 std::vector<pieces::Trie::Key> keys_of(const Vocabulary& vocabulary, std::span<const int32_t> ids) {
   std::vector<pieces::Trie::Key> keys;
   keys.reserve(ids.size());
-  for (const int32_t id : ids)
-    if (!vocabulary.is_reserved(id) && unicode::first_invalid_utf8(vocabulary.text(id)) < 0)
-      keys.push_back({vocabulary.text(id), id});
+  for (const int32_t id : ids) {
+    const std::string_view text = vocabulary.text(id);
+    if (text.size() > kLongestPiece)
+      fail(ErrorKind::unreadable,
+           "tokenizer: token {} has {} bytes, more than the {} that a piece may have", id,
+           text.size(), kLongestPiece);
+    if (!vocabulary.is_reserved(id) && unicode::first_invalid_utf8(text) < 0)
+      keys.push_back({text, id});
+  }
   return keys;
 }
 

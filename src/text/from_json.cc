@@ -106,7 +106,14 @@ std::unordered_map<int32_t, std::string> add_special_tokens(Tables& tables,
                                .takes_right = token.rstrip};
     if (token.normalized && tables.normaliser) {
       normalise::Aligned text(special.text, 0, normalise::Tracking::off);
-      tables.normaliser->apply(text);
+      try {
+        tables.normaliser->apply(text);
+      } catch (const Error&) {
+        fail(
+            ErrorKind::unreadable,
+            "tokenizer.json: added_tokens: the normalizer makes too much of {}: more than {} bytes",
+            subwords::quoted(token.content), text.most_bytes);
+      }
       if (text.text != special.text) changed.emplace(token.id, text.text);
       special.text = std::move(text.text);
     }

@@ -179,6 +179,58 @@ TEST(TokenizerJson, PatternsThatBacktrackEndInOneLine) {
   }
 }
 
+// Sixty steps that double a text are four kilobytes; without a bound they are an exabyte.
+TEST(TokenizerJson, StepsThatDoubleATextEndInOneLine) {
+  const auto doubling = [](size_t count) {
+    return json(count, {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}});
+  };
+  json document = tiny();
+  document["normalizer"] = {{"type", "Sequence"}, {"normalizers", doubling(60)}};
+  const Tokenizer tokenizer = Tokenizer::from_json(document.dump());
+  EXPECT_EQ(tokenizer.encode("b"), std::vector<int32_t>{1});
+  for (const bool ranges : {false, true})
+    expect_line(ErrorKind::invalid_argument, "normaliser makes more than 1152 bytes",
+                [&] { ranges ? tokenizer.encode_with_ranges("ba").ids : tokenizer.encode("ba"); });
+  document["added_tokens"].push_back({{"id", 4}, {"content", "ca"}, {"normalized", true}});
+  expect_line(ErrorKind::unreadable, "makes too much of 'ca'",
+              [&] { Tokenizer::from_json(document.dump()); });
+  document = tiny();
+  document["normalizer"] = {{"type", "Prepend"}, {"prepend", std::string(2000, 'a')}};
+  expect_line(ErrorKind::invalid_argument, "normaliser makes more than",
+              [&] { Tokenizer::from_json(document.dump()).encode("b"); });
+  document = tiny();
+  document["decoder"] = {{"type", "Sequence"}, {"decoders", doubling(5)}};
+  expect_line(ErrorKind::unreadable, "more than 16 times as long",
+              [&] { Tokenizer::from_json(document.dump()); });
+}
+
+// Each byte of a text is looked at as often as the longest piece has bytes.
+TEST(TokenizerJson, LongPiecesAreRefused) {
+  const std::string most(1024, 'a');
+  const auto unigram = [](const std::string& piece) {
+    json document = tiny();
+    document["model"] = {{"type", "Unigram"},
+                         {"unk_id", 0},
+                         {"vocab", json::array({json::array({"<unk>", 0}), json::array({"a", -9}),
+                                                json::array({piece, -1})})}};
+    return document.dump();
+  };
+  const auto word_piece = [](const std::string& piece) {
+    json document = tiny();
+    document["model"] = {{"type", "WordPiece"},
+                         {"unk_token", "a"},
+                         {"continuing_subword_prefix", "##"},
+                         {"max_input_chars_per_word", 10'000},
+                         {"vocab", {{"a", 0}, {"b", 1}, {piece, 2}}}};
+    return document.dump();
+  };
+  EXPECT_EQ(Tokenizer::from_json(unigram(most)).encode(most), std::vector<int32_t>{2});
+  EXPECT_EQ(Tokenizer::from_json(word_piece(most)).encode(most), std::vector<int32_t>{2});
+  for (const std::string& file : {unigram(most + "a"), word_piece(most + "a")})
+    expect_line(ErrorKind::unreadable, "has 1025 bytes, more than the 1024",
+                [&] { Tokenizer::from_json(file); });
+}
+
 TEST(TokenizerJson, LongStretchesWithoutSpacesEnd) {
   const Tokenizer tokenizer = Tokenizer::from_json(read_file("llama.json"));
   constexpr size_t kLength = 1 << 19;  // a quadratic step would run into the time limit
