@@ -13,6 +13,9 @@ target_compile_definitions(runtime_golden_test
 regard_test(runtime/families LINKS runtime)
 target_compile_definitions(runtime_families_test
   PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
+regard_test(runtime/odd_addresses LINKS runtime)
+target_compile_definitions(runtime_odd_addresses_test
+  PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
 regard_test(runtime/encoder LINKS runtime)
 target_compile_definitions(runtime_encoder_test
   PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
