@@ -13,11 +13,11 @@ const TensorInfo& TensorSource::get(std::string_view wanted) const {
   if (tensor == nullptr) {
     fail(ErrorKind::unreadable,
          "{}: tensor \"{}\" is missing, and the model cannot be read without it", name(),
-         printable(wanted));
+         printable(stored_name(wanted)));
   }
   if (tensor->rank > 4) {
     fail(ErrorKind::unreadable, "{}: tensor \"{}\" has {} dimensions; at most 4 can be used",
-         name(), printable(wanted), tensor->rank);
+         name(), printable(stored_name(wanted)), tensor->rank);
   }
   return *tensor;
 }

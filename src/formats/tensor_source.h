@@ -36,6 +36,9 @@ class TensorSource {
   virtual std::span<const TensorInfo> tensors() const noexcept = 0;          // in the file's order
   virtual const TensorInfo* find(std::string_view name) const noexcept = 0;  // nullptr if absent
 
+  // The name that the file has for it, for messages; of a missing one, that it would have.
+  virtual std::string stored_name(std::string_view name) const { return std::string(name); }
+
   // `part` (a tensor's data, once it is packed) is not needed for now: its whole pages leave
   // resident memory and come back from the file if they are touched.
   virtual void release(std::span<const std::byte> part) const noexcept = 0;

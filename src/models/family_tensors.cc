@@ -44,8 +44,8 @@ Targets targets_of(const Family& family) {
 
 FamilyTensors::FamilyTensors(const TensorSource& stored, const Family& family,
                              const Settings& settings)
-    : stored_(stored), settings_(settings) {
-  collect(family);
+    : stored_(stored), family_(family), settings_(settings) {
+  collect();
   add_numbers(settings.rope.far_factors.empty() ? "rope_freqs.weight" : "rope_factors_short.weight",
               settings.rope.factors);
   add_numbers("rope_factors_long.weight", settings.rope.far_factors);
@@ -56,23 +56,23 @@ FamilyTensors::FamilyTensors(const TensorSource& stored, const Family& family,
   }
 }
 
-void FamilyTensors::collect(const Family& family) {
-  const Targets targets = targets_of(family);
+void FamilyTensors::collect() {
+  const Targets targets = targets_of(family_);
   std::map<std::string, std::map<int64_t, const TensorInfo*>> stacks;
   std::unordered_map<std::string, const TensorRule*> rules_of_stacks;
   for (const TensorInfo& tensor : stored_.tensors()) {
     // Most rules say {} for every number; T5's tell layers' parts apart by a second one.
-    Pattern pattern = pattern_of(without_prefix(tensor.name, family));
+    Pattern pattern = pattern_of(without_prefix(tensor.name, family_));
     auto target = targets.find(pattern.text);
     if (target == targets.end()) {
-      pattern = pattern_of(without_prefix(tensor.name, family), 1);
+      pattern = pattern_of(without_prefix(tensor.name, family_), 1);
       target = targets.find(pattern.text);
     }
     if (target == targets.end()) {
-      const auto& ignored = family.ignored;
+      const auto& ignored = family_.ignored;
       if (std::find(ignored.begin(), ignored.end(), pattern.text) != ignored.end()) continue;
       fail(ErrorKind::unreadable, "{}: tensor \"{}\" is none that a model of type {} has", name(),
-           printable(tensor.name), family.model_types.front());
+           printable(tensor.name), family_.model_types.front());
     }
     const auto& [rule, end] = target->second;
     if (settings_.tied && rule->name == "output") continue;
@@ -140,6 +140,21 @@ const TensorInfo* FamilyTensors::find(std::string_view wanted) const noexcept {
   const auto index = static_cast<std::size_t>(found - tensors_.data());
   if (origins_[index].transform != Transform::as_is && found->data.empty()) make(index);
   return found;
+}
+
+std::string FamilyTensors::stored_name(std::string_view wanted) const {
+  if (const TensorInfo* found = index_.find(tensors_, wanted)) {
+    const auto& parts = origins_[static_cast<std::size_t>(found - tensors_.data())].parts;
+    if (!parts.empty()) return parts.front()->name;
+  }
+  const Pattern pattern = pattern_of(wanted);
+  for (const TensorRule& rule : family_.tensors) {
+    const std::string_view own = rule.name;
+    if (!std::string_view(pattern.text).starts_with(own)) continue;
+    const std::string end = pattern.text.substr(own.size());
+    if (end == ".weight" || end == ".bias") return fill(rule.stored, pattern.numbers) + end;
+  }
+  return std::string(wanted);
 }
 
 void FamilyTensors::make(std::size_t index) const {

@@ -21,6 +21,7 @@ class FamilyTensors final : public TensorSource {
   // Data is empty where a tensor has to be made first: find() or get() it by its name.
   std::span<const TensorInfo> tensors() const noexcept override { return tensors_; }
   const TensorInfo* find(std::string_view name) const noexcept override;
+  std::string stored_name(std::string_view name) const override;
   // part: the whole data of a tensor.
   void release(std::span<const std::byte> part) const noexcept override;
 
@@ -31,12 +32,13 @@ class FamilyTensors final : public TensorSource {
     mutable std::vector<std::byte> made;   // the data, where it had to be made
   };
 
-  void collect(const Family& family);
+  void collect();
   void describe(std::size_t index);
   void add_numbers(std::string name, std::span<const float> numbers);
   void make(std::size_t index) const;
 
   const TensorSource& stored_;
+  const Family& family_;
   const Settings& settings_;
   mutable std::vector<TensorInfo> tensors_;
   std::vector<Origin> origins_;  // of each tensor

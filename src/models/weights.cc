@@ -47,13 +47,13 @@ const TensorInfo& Weights::checked(const std::string& name, int rank,
   const TensorInfo& tensor = source_.get(name);
   if (tensor.shape != shape) {
     fail(ErrorKind::unreadable, "{}: tensor {} is {}, the model's sizes ask for {}", source_.name(),
-         name, shape_text(tensor), text_of(rank, shape));
+         source_.stored_name(name), shape_text(tensor), text_of(rank, shape));
   }
   if (!tensor.dtype || *tensor.dtype == DType::i8) {
     fail(ErrorKind::unreadable,
          "{}: tensor {} is of type {}, which has no kernel; f32, f16, bf16, f64, q8_0, q4_0, q4_1, "
          "q5_0, q5_1, q4_k, q5_k and q6_k have",
-         source_.name(), name, tensor.type_name);
+         source_.name(), source_.stored_name(name), tensor.type_name);
   }
   return tensor;
 }
@@ -96,7 +96,7 @@ std::vector<float> Weights::finite(const TensorInfo& tensor, int64_t rows, int64
   for (const float number : numbers) {
     if (!std::isfinite(number)) {
       fail(ErrorKind::unreadable, "{}: tensor {} holds {}, its numbers must be finite",
-           source_.name(), tensor.name, number);
+           source_.name(), source_.stored_name(tensor.name), number);
     }
   }
   return numbers;
