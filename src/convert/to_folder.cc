@@ -136,6 +136,10 @@ void write_pooling(const Settings& settings, const fs::path& folder) {
   add("1_Pooling", "Pooling");
   if (settings.encoder.normalise) add("2_Normalize", "Normalize");
   write_json(folder / "modules.json", modules);
+  if (settings.encoder.most_tokens > 0) {
+    write_json(folder / "sentence_bert_config.json",
+               {{"max_seq_length", settings.encoder.most_tokens}});
+  }
   std::error_code error;
   fs::create_directory(folder / "1_Pooling", error);
   const Pooling pooling = settings.encoder.pooling;

@@ -50,6 +50,19 @@ Pooling read_mode(const nlohmann::json& config, const std::string& file) {
   return *found;
 }
 
+// max_seq_length: longer texts are none that the model was trained on. 0 if the file does not say.
+int64_t read_most_tokens(const std::filesystem::path& path) {
+  const auto config = read(path);
+  if (!config || !config->is_object() || !config->contains("max_seq_length")) return 0;
+  const nlohmann::json& most = (*config)["max_seq_length"];
+  if (most.is_null()) return 0;
+  if (!most.is_number_integer() || most < 1 || most > models::kMostContext) {
+    fail(ErrorKind::unreadable, "{}: max_seq_length is not a whole number in 1 .. {}",
+         path.native(), models::kMostContext);
+  }
+  return most.get<int64_t>();
+}
+
 }  // namespace
 
 void read_pooling(const std::filesystem::path& folder, models::EncoderSettings& settings) {
@@ -79,7 +92,9 @@ void read_pooling(const std::filesystem::path& folder, models::EncoderSettings& 
       settings.pooling = read_mode(*config, file.native());
     } else if (type.ends_with(".Normalize")) {
       settings.normalise = true;
-    } else if (!type.ends_with(".Transformer")) {
+    } else if (type.ends_with(".Transformer")) {
+      settings.most_tokens = read_most_tokens(folder / "sentence_bert_config.json");
+    } else {
       fail(ErrorKind::unreadable,
            "{}: module \"{}\" is not supported; Transformer, Pooling and Normalize are",
            list.native(), printable(type));

@@ -1,5 +1,6 @@
 #include "models/build_encoder.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -89,6 +90,10 @@ void refuse_more_layers(const Weights& weights, const char* stack, int64_t layer
        weights.source().name(), layers, stack, layers);
 }
 
+int64_t most_tokens(const Settings& s) {
+  return s.encoder.most_tokens > 0 ? std::min(s.encoder.most_tokens, s.context) : s.context;
+}
+
 EncoderConfig encoder_config(const Settings& s) {
   EncoderConfig config;
   config.width = s.width;
@@ -96,7 +101,7 @@ EncoderConfig encoder_config(const Settings& s) {
   config.dim = s.dim;
   config.dim_v = s.dim_v;
   config.vocabulary = s.vocabulary;
-  config.context = s.context;
+  config.context = most_tokens(s);
   config.pooling = s.encoder.pooling;
   config.normalise = s.encoder.normalise;
   return config;
@@ -111,7 +116,7 @@ DecoderConfig decoder_config(const Settings& s, int64_t layers) {
   config.dim = s.dim;
   config.dim_v = s.dim_v;
   config.vocabulary = s.vocabulary;
-  config.context = s.context;
+  config.context = most_tokens(s);
   return config;
 }
 

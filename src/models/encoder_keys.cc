@@ -11,7 +11,7 @@ namespace regard::models {
 namespace {
 
 // Keys that only regard writes and reads, for what llama.cpp takes as given: hidden_act,
-// pooling_normalise, attention.relative_max_distance, logit_scale.
+// pooling_normalise, pooling_most_tokens, attention.relative_max_distance, logit_scale.
 struct ActivationName {
   Activation activation;
   const char* name;
@@ -59,6 +59,7 @@ void read_bert(const GgufFile& file, const TensorSource& tensors, Settings& s) {
   s.encoder.pooling = kPoolings[static_cast<std::size_t>(pooling)];
   if (file.find_bool("bert.pooling_max").value_or(false)) s.encoder.pooling = Pooling::max;
   s.encoder.normalise = file.find_bool("bert.pooling_normalise").value_or(true);
+  s.encoder.most_tokens = file.find_int("bert.pooling_most_tokens", 1, kMostContext).value_or(0);
 }
 
 void read_t5(const GgufFile& file, Settings& s) {
@@ -101,6 +102,7 @@ void write_encoder_keys(const Settings& s, std::vector<GgufKey>& keys) {
                                                      : 0);
     if (pooling == Pooling::max) put("pooling_max", true);
     put("pooling_normalise", s.encoder.normalise);
+    if (s.encoder.most_tokens > 0) count("pooling_most_tokens", s.encoder.most_tokens);
   } else {
     count("decoder_block_count", s.encoder.decoder_layers);
     count("attention.relative_buckets_count", s.encoder.buckets);

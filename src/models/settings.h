@@ -52,7 +52,8 @@ struct EncoderSettings {
   int64_t token_types = 0;     // rows of token_types; a text's tokens are of the first
   int64_t first_position = 0;  // rows of position_embd in front of a text's first: RoBERTa's files
   Pooling pooling = Pooling::mean;
-  bool normalise = true;  // embeddings have length 1
+  bool normalise = true;    // embeddings have length 1
+  int64_t most_tokens = 0;  // of a text, where that is less than the context; 0: it is not
 
   // T5 (Raffel et al. 2020), §2.1.
   int64_t buckets = 0;  // of distances
