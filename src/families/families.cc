@@ -121,6 +121,7 @@ nlohmann::json write_config(const Settings& settings, const Family& family,
     Settings back = read_config(HfConfig::parse(config.dump(), file + "/config.json"), family);
     back.encoder.pooling = settings.encoder.pooling;  // files beside config.json say it
     back.encoder.normalise = settings.encoder.normalise;
+    back.encoder.most_tokens = settings.encoder.most_tokens;
     differs = difference(settings, std::move(back), family);
   } catch (const Error& error) {
     differs = error.what();

@@ -58,7 +58,11 @@ class Embed(Command):
     def test_a_converted_file_keeps_words_and_bits(self):
         file = self.folder / "minilm.gguf"
         self.succeed("convert", str(Path(self.pulled())), str(file))
-        self.assertEqual(self.json_of("embed", "-m", str(file), *TEXTS), self.embed(*TEXTS))
+        folder = self.folder / "minilm"
+        self.succeed("convert", str(file), str(folder))
+        for model in (file, folder):
+            self.assertEqual(self.json_of("embed", "-m", str(model), *TEXTS), self.embed(*TEXTS))
+            self.refuse(2, ["embed", "-m", str(model), "word " * 300], "256")
 
     def pulled(self):
         return self.succeed("pull", "minilm").split(": ", 1)[1].split(" (")[0].strip()
