@@ -20,8 +20,7 @@ std::optional<nlohmann::json> read(const std::filesystem::path& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) return std::nullopt;
   const MappedFile file(path);
-  return parse_json({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()},
-                    path.native(), kLimits);
+  return parse_json(file.text(), path.native(), kLimits);
 }
 
 Pooling read_mode(const nlohmann::json& config, const std::string& file) {

@@ -28,10 +28,6 @@ std::string_view kind(const nlohmann::json& value) {
   return value.is_null() ? "null" : "a number";
 }
 
-std::string_view text_of(const MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-}
-
 }  // namespace
 
 HfConfig HfConfig::parse(std::string_view config, std::string_view name,
@@ -55,9 +51,9 @@ HfConfig HfConfig::open(const std::filesystem::path& folder) {
   const std::filesystem::path second = folder / "generation_config.json";
   const MappedFile file(path);
   std::error_code error;
-  if (!std::filesystem::exists(second, error)) return parse(text_of(file), path.native());
+  if (!std::filesystem::exists(second, error)) return parse(file.text(), path.native());
   const MappedFile generation(second);
-  return parse(text_of(file), path.native(), text_of(generation), second.native());
+  return parse(file.text(), path.native(), generation.text(), second.native());
 }
 
 void HfConfig::refuse(std::string_view key, std::string_view rule) const {

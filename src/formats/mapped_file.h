@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <string_view>
 
 namespace regard {
 
@@ -22,6 +23,7 @@ class MappedFile {
   ~MappedFile();
 
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+  std::string_view text() const noexcept { return {reinterpret_cast<const char*>(data_), size_}; }
 
   // Takes the whole pages inside `part` out of this process's resident memory. They are read
   // again from the file when they are touched again. Bytes outside the mapping are left alone.

@@ -37,15 +37,13 @@ bool is_file(const std::filesystem::path& path) {
 
 void add_file(ChatTemplates& all, std::string_view name, const std::filesystem::path& path) {
   const MappedFile file(path);
-  add(all, name, {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()},
-      path.string());
+  add(all, name, file.text(), path.string());
 }
 
 // The key chat_template of a JSON file: a text, or [{"name": ..., "template": ...}].
 void add_json(ChatTemplates& all, const std::filesystem::path& path) {
   const MappedFile file(path);
-  const auto json = parse_json(
-      {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, path.string());
+  const auto json = parse_json(file.text(), path.string());
   const auto refuse = [&] {
     fail(ErrorKind::unreadable,
          "{}: chat_template is neither a text nor a list of objects with name and template",

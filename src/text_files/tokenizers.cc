@@ -77,10 +77,6 @@ TokenizerSpec tokenizer_spec(const GgufFile& file) {
   return spec;
 }
 
-std::string_view text_of(const MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-}
-
 // The tokenizer does not know the name of what it is read from.
 template <class Make>
 Tokenizer named(const std::string& name, const Make& make) {
@@ -100,7 +96,7 @@ Tokenizer read_json(const std::filesystem::path& json, const std::filesystem::pa
   MappedFile settings;
   if (std::filesystem::exists(config, ignored)) settings = MappedFile(config);
   return named(json.string(),
-               [&] { return Tokenizer::from_json(text_of(tokenizer), text_of(settings)); });
+               [&] { return Tokenizer::from_json(tokenizer.text(), settings.text()); });
 }
 
 }  // namespace
