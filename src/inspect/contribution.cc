@@ -44,7 +44,7 @@ std::vector<float> output_norms(const Capture& capture, int64_t layer) {
           config.layers - 1);
   const nn::Attention& attention =
       capture.model().blocks[static_cast<std::size_t>(layer)].attention;
-  const PackedMatrix& matrix = *attention.output.matrix;  // [width, heads · dim_v]
+  const PackedMatrix& matrix = *attention.output.matrix.packed;  // [width, heads · dim_v]
   OutputGram gram(config.heads, config.dim_v);
   std::vector<float> weights(static_cast<std::size_t>(matrix.inputs()));
   for (int64_t output = 0; output < matrix.outputs(); ++output) {

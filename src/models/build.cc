@@ -200,7 +200,7 @@ Decoder build_decoder(const Settings& settings, const Weights& weights) {
   model.head.matrix.matrix = s.tied ? model.embedding.tokens.table
                                     : weights.matrix("output.weight", s.vocabulary, s.width);
   if (!s.tied && weights.has("output.bias")) {
-    model.head.matrix.bias = weights.vector("output.bias", s.vocabulary);
+    model.head.matrix.bias = tensor_of(weights.vector("output.bias", s.vocabulary));
   }
   model.head.norm = weights.norm(s.norm, "output_norm", s.width, s.epsilon);
   model.head.soft_cap = s.logit_cap;

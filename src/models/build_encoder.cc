@@ -186,7 +186,7 @@ Decoder build_encoder_decoder(const Settings& s, const Weights& weights) {
                                  : encoder->embedding.tokens.table;
   // The head's factor is the final norm's: both multiply each row.
   model.head.norm = weights.norm(s.norm, "dec.output_norm", s.width, s.epsilon);
-  for (float& gain : model.head.norm.gain) gain *= s.logit_scale;
+  for (float& gain : model.head.norm.gain.writable_numbers<float>()) gain *= s.logit_scale;
   for (int64_t layer = 0; layer < layers; ++layer) {
     nn::Block block = t5_block(s, weights, "dec", layer);
     const Maker maker(s, weights, fmt::format("dec.blk.{}.", layer), layer);

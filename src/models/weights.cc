@@ -123,16 +123,15 @@ nn::Linear Weights::linear(const std::string& name, int64_t outputs, int64_t inp
   const std::vector<float> all = vector(name + ".bias", rows.all > 0 ? rows.all : outputs);
   const std::span<const float> ours = std::span(all).subspan(static_cast<std::size_t>(rows.first),
                                                              static_cast<std::size_t>(outputs));
-  layer.bias =
-      rows.halves > 0 ? to_halves(ours, rows.halves) : std::vector<float>(ours.begin(), ours.end());
+  layer.bias = rows.halves > 0 ? tensor_of(to_halves(ours, rows.halves)) : tensor_of(ours);
   return layer;
 }
 
 nn::Norm Weights::norm(nn::Norm::Kind kind, const std::string& name, int64_t width,
                        float epsilon) const {
-  nn::Norm layer{kind, vector(name + ".weight", width), {}, epsilon};
+  nn::Norm layer{kind, tensor_of(vector(name + ".weight", width)), {}, epsilon};
   if (kind == nn::Norm::Kind::layer && has(name + ".bias")) {
-    layer.shift = vector(name + ".bias", width);
+    layer.shift = tensor_of(vector(name + ".bias", width));
   }
   return layer;
 }

@@ -4,28 +4,48 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <vector>
+#include <utility>
 
 #include "matmul/matmul.h"
-#include "tensor/ops.h"
+#include "ops/ops.h"
 
 namespace regard::nn {
 
-struct Linear {
-  std::shared_ptr<const PackedMatrix> matrix = {};  // [outputs, inputs]; a tied head shares it
-  std::vector<float> bias = {};                     // [outputs], or empty
+// A matrix, [outputs, inputs]: packed, in the format of its file, or a tensor that training
+// changes. Copies share the numbers; a tied head is a copy.
+struct Matrix {
+  std::shared_ptr<const PackedMatrix> packed = {};
+  Tensor tensor = {};
 
-  explicit operator bool() const noexcept { return matrix != nullptr; }
-  int64_t bytes() const noexcept { return matrix ? matrix->bytes() : 0; }
-  Weight weight() const noexcept { return {matrix.get(), bias}; }
+  Matrix() = default;
+  Matrix(std::shared_ptr<const PackedMatrix> matrix) : packed(std::move(matrix)) {}
+  Matrix(Tensor matrix) : tensor(std::move(matrix)) {}
+
+  explicit operator bool() const noexcept { return packed != nullptr || tensor; }
+  int64_t outputs() const noexcept { return packed ? packed->outputs() : tensor.shape(0); }
+  int64_t inputs() const noexcept { return packed ? packed->inputs() : tensor.shape(1); }
+  int64_t bytes() const noexcept {
+    return packed ? packed->bytes() : tensor ? row_bytes(tensor.dtype(), tensor.size()) : 0;
+  }
+};
+
+struct Linear {
+  Matrix matrix = {};
+  Tensor bias = {};  // [outputs], or empty
+
+  explicit operator bool() const noexcept { return static_cast<bool>(matrix); }
+  int64_t bytes() const noexcept { return matrix.bytes(); }
+  Weight weight() const noexcept { return {matrix.packed.get(), &matrix.tensor, &bias}; }
   Tensor operator()(const Tensor& x) const { return linear(x, weight()); }
 };
 
 struct Embedding {
-  std::shared_ptr<const PackedMatrix> table = {};  // [vocabulary, width]
+  Matrix table = {};  // [vocabulary, width]
 
-  explicit operator bool() const noexcept { return table != nullptr; }
-  Tensor operator()(std::span<const int32_t> ids) const { return embedding(*table, ids); }
+  explicit operator bool() const noexcept { return static_cast<bool>(table); }
+  Tensor operator()(std::span<const int32_t> ids) const {
+    return table.packed ? embedding(*table.packed, ids) : embedding(table.tensor, ids);
+  }
 };
 
 }  // namespace regard::nn

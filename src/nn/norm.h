@@ -3,9 +3,8 @@
 #pragma once
 
 #include <utility>
-#include <vector>
 
-#include "tensor/ops.h"
+#include "ops/ops.h"
 
 namespace regard::nn {
 
@@ -13,8 +12,8 @@ struct Norm {
   enum class Kind { none, rms, layer };
 
   Kind kind = Kind::none;
-  std::vector<float> gain = {};   // [width]
-  std::vector<float> shift = {};  // [width] or empty; of LayerNorm
+  Tensor gain = {};   // [width]
+  Tensor shift = {};  // [width] or empty; of LayerNorm
   float epsilon = 1e-5f;
 
   explicit operator bool() const noexcept { return kind != Kind::none; }

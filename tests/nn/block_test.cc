@@ -112,7 +112,7 @@ TEST(Block, IsItsFormula) {
   const Problem p;
   auto table = std::make_shared<RopeTable>(kDim, 100.0);
   table->reserve(kTokens);
-  const nn::Block block{.attention_norms = {.before = {nn::Norm::Kind::rms, p.gain_a}},
+  const nn::Block block{.attention_norms = {.before = {nn::Norm::Kind::rms, tensor_of(p.gain_a)}},
                         .attention = {.layer = 1,
                                       .heads = kHeads,
                                       .kv_heads = kKvHeads,
@@ -123,7 +123,7 @@ TEST(Block, IsItsFormula) {
                                       .value = p.v.layer(),
                                       .output = p.o.layer(),
                                       .rotate = {table, RopeLayout::halves}},
-                        .mlp_norms = {.before = {nn::Norm::Kind::rms, p.gain_m}},
+                        .mlp_norms = {.before = {nn::Norm::Kind::rms, tensor_of(p.gain_m)}},
                         .mlp = {nn::Mlp{p.gate.layer(), p.up.layer(), p.down.layer()}}};
   KvCache cache({.layers = 2,
                  .pages = 1,

@@ -56,16 +56,17 @@ TEST(Norms, StandAroundAPart) {
   EXPECT_EQ(value(nn::Norms{}.join(x, x, made), 3), 9);
   const nn::Norms normed{.residual_is_normed = true};
   EXPECT_EQ(value(normed.join(x, made, made), 3), 6);
-  const nn::Norms behind{.behind = {nn::Norm::Kind::layer, ones, {0, 0, 0, 10}, 0}};
+  const nn::Norms behind{.behind = {nn::Norm::Kind::layer, tensor_of(ones),
+                                    tensor_of(std::vector<float>{0, 0, 0, 10}), 0}};
   // x + made = (2, 3, 2, 9): mean 4, deviation sqrt(34 / 4)
   EXPECT_NEAR(value(behind.join(x, x, made), 3), 5 / std::sqrt(8.5) + 10, 1e-6);
-  const nn::Norms after{.after = {nn::Norm::Kind::rms, ones, {}, 0}};
+  const nn::Norms after{.after = {nn::Norm::Kind::rms, tensor_of(ones), {}, 0}};
   EXPECT_NEAR(value(after.join(x, x, made), 0), 1 + 1 / std::sqrt(3.0), 1e-6);
 }
 
 TEST(Norm, OfHeadsTakesEachHeadAlone) {
   const std::vector<float> numbers{3, 4, 6, 8, 0, 5};
-  const nn::Norm norm{nn::Norm::Kind::rms, {1, 2}, {}, 0};
+  const nn::Norm norm{nn::Norm::Kind::rms, tensor_of(std::vector<float>{1, 2}), {}, 0};
   const Tensor made = norm.of_heads(Tensor::of(numbers.data(), {1, 3, 2}));
   const auto heads = made.view<float, 3>();
   EXPECT_NEAR(heads(0, 0, 0), 3 / std::sqrt(12.5), 1e-6);

@@ -1,2 +1,2 @@
 regard_test(tensor/tensor LINKS tensor)
-regard_test(tensor/ops LINKS tensor)
+regard_test(tensor/tape LINKS tensor)

@@ -17,10 +17,14 @@
 
 namespace regard {
 
-// One matrix of a linear layer, y = x Wᵀ + bias.
+// One matrix of a linear layer, y = x Wᵀ + bias: packed once for good, or a tensor that may want a
+// gradient and is packed when it has changed.
 struct Weight {
-  const PackedMatrix* matrix;
-  std::span<const float> bias;  // [outputs], or empty
+  const PackedMatrix* packed = nullptr;
+  const Tensor* tensor = nullptr;  // [outputs, inputs], where nothing is packed
+  const Tensor* bias = nullptr;    // [outputs], or null or empty
+
+  int64_t outputs() const noexcept { return packed ? packed->outputs() : tensor->shape(0); }
 };
 
 // x [rows, inputs] -> [rows, outputs]
@@ -39,6 +43,9 @@ std::array<Tensor, sizeof...(Weights)> linear_fused(const Tensor& x, const Weigh
 
 // Rows of a matrix by id: [ids, inputs]. Throws Error for an id that is no row.
 Tensor embedding(const PackedMatrix& table, std::span<const int32_t> ids);
+// table [rows, inputs]. A row's gradient is the sum over the ids that took it, in their order; rows
+// that nobody took get exactly 0.
+Tensor embedding(const Tensor& table, std::span<const int32_t> ids);
 
 // Rows of x [rows, width] by index: [indices, width].
 Tensor gather(const Tensor& x, std::span<const int64_t> indices);
@@ -65,11 +72,10 @@ Tensor add(const Tensor& a, Tensor b);
 inline Tensor operator+(const Tensor& a, Tensor b) { return add(a, std::move(b)); }
 
 // x [rows, width], gain [width]; see kernels/elementwise.h.
-Tensor rms_norm(const Tensor& x, std::span<const float> gain, float epsilon);
+Tensor rms_norm(const Tensor& x, const Tensor& gain, float epsilon);
 
 // shift [width], or empty.
-Tensor layer_norm(const Tensor& x, std::span<const float> gain, std::span<const float> shift,
-                  float epsilon);
+Tensor layer_norm(const Tensor& x, const Tensor& gain, const Tensor& shift, float epsilon);
 
 // log Σ exp(x) of each row of x [rows, width]: [rows].
 Tensor log_sum_exp(const Tensor& x);

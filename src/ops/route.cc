@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "tensor/ops.h"
+#include "ops/ops.h"
 
 namespace regard {
 

@@ -1,5 +1,5 @@
 // Each operation against its formula in double, shapes around the sharing of rows between threads.
-#include "tensor/ops.h"
+#include "ops/ops.h"
 
 #include <gtest/gtest.h>
 
@@ -51,18 +51,19 @@ void on_one_and_three_threads(const std::function<std::vector<float>()>& compute
 
 TEST(Ops, LinearAddsTheBias) {
   const int64_t rows = 5, inputs = 300, outputs = 40;
-  const auto w = random_numbers(outputs * inputs, 1), bias = random_numbers(outputs, 2);
+  const auto w = random_numbers(outputs * inputs, 1), biases = random_numbers(outputs, 2);
+  const Tensor bias = tensor_of(biases);
   const PackedMatrix matrix = pack(w, outputs, inputs);
   const Tensor x = random_tensor({rows, inputs}, 3);
   on_one_and_three_threads(
       [&] {
-        return numbers<2>(linear(x, {&matrix, bias}));
+        return numbers<2>(linear(x, {&matrix, nullptr, &bias}));
       },
       [&](const std::vector<float>& y) {
         const auto in = x.view<float, 2>();
         for (int64_t row = 0; row < rows; ++row) {
           for (int64_t out = 0; out < outputs; ++out) {
-            double sum = bias[out];
+            double sum = biases[out];
             for (int64_t i = 0; i < inputs; ++i) {
               sum += static_cast<double>(in(row, i)) * w[out * inputs + i];
             }
@@ -76,7 +77,7 @@ TEST(Ops, FusedLinearIsEachAlone) {
   const PackedMatrix a = pack(random_numbers(48 * 64, 1), 48, 64);
   const PackedMatrix b = pack(random_numbers(17 * 64, 2), 17, 64);
   const Tensor x = random_tensor({7, 64}, 3);
-  const auto [left, right] = linear_fused(x, Weight{&a, {}}, Weight{&b, {}});
+  const auto [left, right] = linear_fused(x, Weight{&a}, Weight{&b});
   EXPECT_EQ(numbers<2>(left), numbers<2>(linear(x, {&a, {}})));
   EXPECT_EQ(numbers<2>(right), numbers<2>(linear(x, {&b, {}})));
 }
@@ -143,7 +144,7 @@ TEST(Ops, RmsNormAndLogSumExpTakeRows) {
   const Tensor x = random_tensor({rows, width}, 1);
   const auto gain = random_numbers(width, 2);
   const auto in = x.view<float, 2>();
-  on_one_and_three_threads([&] { return numbers<2>(rms_norm(x, gain, 1e-5f)); },
+  on_one_and_three_threads([&] { return numbers<2>(rms_norm(x, tensor_of(gain), 1e-5f)); },
                            [&](const std::vector<float>& y) {
                              for (int64_t row = 0; row < rows; ++row) {
                                double sum = 0;
@@ -164,7 +165,7 @@ TEST(Ops, RmsNormAndLogSumExpTakeRows) {
                                ASSERT_NEAR(sums[row], std::log(sum), 2e-6);
                              }
                            });
-  EXPECT_THROW(rms_norm(x, std::span(gain).first(9), 1e-5f), Error);
+  EXPECT_THROW(rms_norm(x, tensor_of(std::span(gain).first(9)), 1e-5f), Error);
 }
 
 TEST(Ops, RopeTurnsEveryHeadByItsPosition) {

@@ -1,4 +1,4 @@
-#include "tensor/ops.h"
+#include "ops/ops.h"
 
 #include <algorithm>
 #include <cstring>
@@ -25,10 +25,7 @@ void over_rows(int64_t rows, int64_t width, const Work& work) {
 }
 
 // Storage for a result shaped like x: x's own when nobody else needs it.
-Tensor like(const Tensor& x) {
-  return x.rank() == 2 ? Tensor({x.shape(0), x.shape(1)})
-                       : Tensor({x.shape(0), x.shape(1), x.shape(2)});
-}
+Tensor like(const Tensor& x) { return Tensor::like(x); }
 
 void require_same_shape(const char* call, const Tensor& a, const Tensor& b) {
   require(a.rank() == 2 && b.rank() == 2 && a.shape(0) == b.shape(0) && a.shape(1) == b.shape(1),
@@ -47,6 +44,12 @@ Tensor map_rows(Tensor x, const Work& work) {
   return made;
 }
 
+PackedMatrix pack(const Tensor& matrix) {
+  const auto rows = matrix.view<float, 2>();
+  return PackedMatrix::pack(DType::f32, std::as_bytes(matrix.numbers<float>()), rows.shape[0],
+                            rows.shape[1], current_pool());
+}
+
 }  // namespace
 
 Tensor linear(const Tensor& x, const Weight& weight) {
@@ -60,13 +63,17 @@ void linear(const Tensor& x, std::span<const Weight> weights, std::span<Tensor> 
           "linear: {} matrices for {} results, at most {}", weights.size(), y.size(), kMaxFused);
   const auto rows = x.view<float, 2>();
   std::array<MatmulTarget, kMaxFused> targets;
+  std::array<PackedMatrix, kMaxFused> made;
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    const PackedMatrix& matrix = *weights[i].matrix;
-    const std::span<const float> bias = weights[i].bias;
-    require(bias.empty() || static_cast<int64_t>(bias.size()) == matrix.outputs(),
-            "linear: bias of {} numbers for {} outputs", bias.size(), matrix.outputs());
+    const Weight& weight = weights[i];
+    if (weight.packed == nullptr) made[i] = pack(*weight.tensor);
+    const PackedMatrix& matrix = weight.packed != nullptr ? *weight.packed : made[i];
+    const bool has_bias = weight.bias != nullptr && *weight.bias;
+    require(!has_bias || (weight.bias->rank() == 1 && weight.bias->shape(0) == matrix.outputs()),
+            "linear: a bias {} for {} outputs", *weight.bias, matrix.outputs());
     y[i] = Tensor({rows.shape[0], matrix.outputs()});
-    targets[i] = {&matrix, y[i].writable<float, 2>(), bias.empty() ? nullptr : bias.data()};
+    targets[i] = {&matrix, y[i].writable<float, 2>(),
+                  has_bias ? weight.bias->numbers<float>().data() : nullptr};
   }
   matmul(rows, std::span(targets).first(weights.size()), current_pool());
 }
@@ -82,6 +89,11 @@ Tensor embedding(const PackedMatrix& table, std::span<const int32_t> ids) {
     for (int64_t row = first; row < first + count; ++row) table.row(ids[row], rows[row].data);
   });
   return x;
+}
+
+Tensor embedding(const Tensor& table, std::span<const int32_t> ids) {
+  const std::vector<int64_t> indices(ids.begin(), ids.end());
+  return gather(table, indices);
 }
 
 Tensor gather(const Tensor& x, std::span<const int64_t> indices) {
@@ -108,29 +120,28 @@ Tensor add(const Tensor& a, Tensor b) {
   return sum;
 }
 
-Tensor rms_norm(const Tensor& x, std::span<const float> gain, float epsilon) {
+Tensor rms_norm(const Tensor& x, const Tensor& gain, float epsilon) {
   const auto in = x.view<float, 2>();
-  require(static_cast<int64_t>(gain.size()) == in.shape[1], "rms_norm: gain of {} numbers for {}",
-          gain.size(), x);
+  require(gain.size() == in.shape[1], "rms_norm: a gain {} for {}", gain, x);
+  const float* const gains = gain.numbers<float>().data();
   Tensor normed({in.shape[0], in.shape[1]});
   const auto out = normed.writable<float, 2>();
   over_rows(out.shape[0], out.shape[1], [&](int64_t first, int64_t count) {
-    regard::rms_norm(in.rows(first, count), gain.data(), epsilon, out.rows(first, count));
+    regard::rms_norm(in.rows(first, count), gains, epsilon, out.rows(first, count));
   });
   return normed;
 }
 
-Tensor layer_norm(const Tensor& x, std::span<const float> gain, std::span<const float> shift,
-                  float epsilon) {
+Tensor layer_norm(const Tensor& x, const Tensor& gain, const Tensor& shift, float epsilon) {
   const auto in = x.view<float, 2>();
-  require(static_cast<int64_t>(gain.size()) == in.shape[1] &&
-              (shift.empty() || shift.size() == gain.size()),
-          "layer_norm: gain of {} and shift of {} numbers for {}", gain.size(), shift.size(), x);
+  require(gain.size() == in.shape[1] && (!shift || shift.size() == gain.size()),
+          "layer_norm: a gain {} and a shift {} for {}", gain, shift, x);
+  const float* const gains = gain.numbers<float>().data();
+  const float* const shifts = shift ? shift.numbers<float>().data() : nullptr;
   Tensor normed({in.shape[0], in.shape[1]});
   const auto out = normed.writable<float, 2>();
   over_rows(out.shape[0], out.shape[1], [&](int64_t first, int64_t count) {
-    regard::layer_norm(in.rows(first, count), gain.data(), shift.empty() ? nullptr : shift.data(),
-                       epsilon, out.rows(first, count));
+    regard::layer_norm(in.rows(first, count), gains, shifts, epsilon, out.rows(first, count));
   });
   return normed;
 }

@@ -1,0 +1,1 @@
+regard_test(ops/ops LINKS ops)
