@@ -1,1 +1,2 @@
 regard_test(ops/ops LINKS ops)
+regard_test(ops/gradient_check LINKS tensor)
