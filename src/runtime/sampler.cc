@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "base/check.h"
+#include "base/random.h"
 #include "kernels/elementwise.h"
-#include "runtime/random.h"
 
 namespace regard {
 namespace {

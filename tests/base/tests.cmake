@@ -1,1 +1,2 @@
 regard_test(base/base LINKS base)
+regard_test(base/random LINKS base)

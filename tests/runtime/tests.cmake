@@ -1,4 +1,3 @@
-regard_test(runtime/random LINKS runtime)
 regard_test(runtime/pages LINKS runtime)
 regard_test(runtime/sampler LINKS runtime)
 regard_test(runtime/stop_strings LINKS runtime)
