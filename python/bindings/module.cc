@@ -18,6 +18,7 @@
 #include "regard/error.h"
 #include "simd/target.h"
 #include "slots.h"
+#include "tensor.h"
 
 namespace nb = nanobind;
 
@@ -73,6 +74,8 @@ NB_MODULE(_core, module) {
   regard::python::bind_backward(module);
   regard::python::bind_cache(module);
   regard::python::bind_linear_attention(module);
+  regard::python::bind_tensor(module);
+  regard::python::bind_ops(module);
   regard::python::bind_tokenizer(module);
   regard::python::bind_model(module);
 }
