@@ -40,6 +40,12 @@ std::string activation_name(Activation activation) {
       return "gelu_new";
     case Activation::relu:
       return "relu";
+    case Activation::tanh:
+      return "tanh";
+    case Activation::sigmoid:
+      return "sigmoid";
+    case Activation::identity:
+      return "linear";
   }
   return {};
 }

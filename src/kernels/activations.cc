@@ -27,6 +27,15 @@ struct Relu {
     return select(less(x, zero()), zero(), x);
   }
 };
+struct Tanh {
+  HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& x) const { return tanh(x); }
+};
+struct Sigmoid {
+  HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& x) const { return sigmoid(x); }
+};
+struct Identity {
+  HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& x) const { return x; }
+};
 template <class Function>
 struct Gated {
   HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& gate, const F32x16& up) const {
@@ -73,6 +82,12 @@ static void activate_rows(Activation function, View<const float, 2> x, View<floa
       return map_rows<GeluErf>(x, out);
     case Activation::relu:
       return map_rows<Relu>(x, out);
+    case Activation::tanh:
+      return map_rows<Tanh>(x, out);
+    case Activation::sigmoid:
+      return map_rows<Sigmoid>(x, out);
+    case Activation::identity:
+      return map_rows<Identity>(x, out);
   }
 }
 static void activate_gated_rows(Activation function, View<const float, 2> gate,
@@ -86,6 +101,12 @@ static void activate_gated_rows(Activation function, View<const float, 2> gate,
       return map_two_rows<Gated<GeluErf>>(gate, up, out);
     case Activation::relu:
       return map_two_rows<Gated<Relu>>(gate, up, out);
+    case Activation::tanh:
+      return map_two_rows<Gated<Tanh>>(gate, up, out);
+    case Activation::sigmoid:
+      return map_two_rows<Gated<Sigmoid>>(gate, up, out);
+    case Activation::identity:
+      return map_two_rows<Gated<Identity>>(gate, up, out);
   }
 }
 static void scale_rows(View<const float, 2> x, float factor, View<float, 2> out) {

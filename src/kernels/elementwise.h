@@ -32,8 +32,9 @@ void relu(View<const float, 2> x, View<float, 2> out);       // max(x, 0); NaN s
 // out = silu(gate) · up                                     Shazeer 2020; out may be either input
 void swiglu(View<const float, 2> gate, View<const float, 2> up, View<float, 2> out);
 
-// The same by name, for layers that learn theirs when a model is loaded.
-enum class Activation : uint8_t { silu, gelu_tanh, gelu_erf, relu };
+// The same by name, for layers that learn theirs when a model is loaded; tanh(x), 1 / (1 + e^-x)
+// and x itself besides.
+enum class Activation : uint8_t { silu, gelu_tanh, gelu_erf, relu, tanh, sigmoid, identity };
 void activate(Activation function, View<const float, 2> x, View<float, 2> out);
 // out = function(gate) · up; out may be either input
 void activate_gated(Activation function, View<const float, 2> gate, View<const float, 2> up,
@@ -51,6 +52,9 @@ void softmax(View<const float, 2> x, View<float, 2> out);
 
 // log Σ exp(x) of each row, in f32; -inf for a row of -inf, NaN where a row has a NaN or +inf.
 void log_sum_exp(View<const float, 2> x, float* out);
+
+// x - log Σ exp(x) of each row; NaN where log Σ exp is not finite.
+void log_softmax(View<const float, 2> x, View<float, 2> out);
 
 // Elementary functions, element by element, n numbers; out may be x. The largest errors found
 // against f64 over all f32, denormal and huge numbers included, in units in the last place.

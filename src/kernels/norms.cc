@@ -48,12 +48,6 @@ struct Centred {
   }
 };
 
-// 1 / sqrt(total / width + epsilon), in every lane.
-REGARD_INLINE F32x16 inverse_root(float total, int64_t width, float epsilon) {
-  const F32x16 mean = broadcast(total / static_cast<float>(width));
-  return div(broadcast(1.0f), sqrt(add(mean, broadcast(epsilon))));
-}
-
 static void rms_norm_rows(View<const float, 2> x, const float* gain, float epsilon,
                           View<float, 2> out) {
   const int64_t width = x.shape[1];

@@ -1,5 +1,6 @@
 // Rotary position embedding: the table of angles, and the rotation.
 #include "kernels/elementwise.h"
+#include "kernels/gradients.h"
 #include "kernels/rows.h"
 #include "simd/f64_math.h"
 #include "simd/highway.h"
@@ -17,6 +18,31 @@ namespace regard::HWY_NAMESPACE {
 HWY_ATTR void rotate_row(float* x, const float* cosines, const float* sines, int64_t half,
                          RopeLayout layout) {
   rotate(x, cosines, sines, half, layout == RopeLayout::pairs);
+}
+
+// In place, by the opposite angle: turning (b, a) forwards turns (a, b) backwards.
+HWY_ATTR void rotate_row_back(float* x, const float* cosines, const float* sines, int64_t half,
+                              RopeLayout layout) {
+  const int64_t step = layout == RopeLayout::pairs ? 2 : 1;  // from pair to pair
+  const int64_t apart = layout == RopeLayout::pairs ? 1 : half;
+  alignas(64) float first[16] = {};
+  alignas(64) float second[16] = {};
+  for (int64_t i = 0; i < half; i += 16) {
+    const int count = static_cast<int>(half - i < 16 ? half - i : 16);
+    for (int p = 0; p < count; ++p) {
+      first[p] = x[(i + p) * step];
+      second[p] = x[(i + p) * step + apart];
+    }
+    F32x16 a = load(first);
+    F32x16 b = load(second);
+    rotate(b, a, load_first(cosines + i, count), load_first(sines + i, count));
+    store(a, first);
+    store(b, second);
+    for (int p = 0; p < count; ++p) {
+      x[(i + p) * step] = first[p];
+      x[(i + p) * step + apart] = second[p];
+    }
+  }
 }
 
 }  // namespace regard::HWY_NAMESPACE
@@ -81,8 +107,12 @@ void RopeTable::reserve(int64_t positions) {
   positions_ = rows;
 }
 
-void rope(View<float, 3> x, const RopeTable& table, std::span<const int32_t> position,
-          RopeLayout layout) {
+namespace {
+
+using RotateRow = decltype(REGARD_DISPATCH(rotate_row));
+
+void turn(View<float, 3> x, const RopeTable& table, std::span<const int32_t> position,
+          RopeLayout layout, RotateRow rotate) {
   require(x.strides[2] == 1 || x.shape[2] <= 1, "rope: x has stride {} along a head; it must be 1",
           x.strides[2]);
   require(table.dim() <= x.shape[2], "rope: {} rotated numbers in a head of {}", table.dim(),
@@ -93,13 +123,24 @@ void rope(View<float, 3> x, const RopeTable& table, std::span<const int32_t> pos
     require(at >= 0 && at < table.positions(), "rope: position {} is not in the table's [0, {})",
             at, table.positions());
   }
-  const auto rotate = REGARD_DISPATCH(rotate_row);
   for (int64_t token = 0; token < x.shape[0]; ++token) {
     const int32_t at = position[static_cast<std::size_t>(token)];
     for (int64_t head = 0; head < x.shape[1]; ++head) {
       rotate(x[token][head].data, table.cosines(at), table.sines(at), table.dim() / 2, layout);
     }
   }
+}
+
+}  // namespace
+
+void rope(View<float, 3> x, const RopeTable& table, std::span<const int32_t> position,
+          RopeLayout layout) {
+  turn(x, table, position, layout, REGARD_DISPATCH(rotate_row));
+}
+
+void rope_gradient(View<float, 3> x, const RopeTable& table, std::span<const int32_t> position,
+                   RopeLayout layout) {
+  turn(x, table, position, layout, REGARD_DISPATCH(rotate_row_back));
 }
 
 }  // namespace regard

@@ -36,6 +36,23 @@ REGARD_INLINE F32x16 fold_row(const Function& function, const float* in, int64_t
   return lanes;
 }
 
+// The same over several arrays: function(state, in[i]...) may keep several sums in its state. Lanes
+// past the end see zeros, which must leave them as they are.
+template <class State, class Function, class... In>
+REGARD_INLINE void fold_rows(const Function& function, int64_t count, State& state,
+                             const In*... in) {
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) function(state, load(in + i)...);
+  const int left = static_cast<int>(count - i);
+  if (left > 0) function(state, load_first(in + i, left)...);
+}
+
+// 1 / sqrt(total / width + epsilon), in every lane.
+REGARD_INLINE F32x16 inverse_root(float total, int64_t width, float epsilon) {
+  const F32x16 mean = broadcast(total / static_cast<float>(width));
+  return div(broadcast(1.0f), sqrt(add(mean, broadcast(epsilon))));
+}
+
 }  // namespace regard::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

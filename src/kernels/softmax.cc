@@ -1,4 +1,4 @@
-// Softmax and log-sum-exp of rows.
+// Softmax, its logarithm, and log-sum-exp of rows.
 #include "kernels/elementwise.h"
 #include "kernels/rows.h"
 #include "simd/highway.h"
@@ -35,6 +35,10 @@ struct Sum {
     return add(total, x);
   }
 };
+struct Difference {
+  F32x16 offset;
+  HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& x) const { return sub(x, offset); }
+};
 struct Quotient {
   F32x16 divisor;
   HWY_INLINE HWY_ATTR F32x16 operator()(const F32x16& x) const { return div(x, divisor); }
@@ -58,14 +62,25 @@ static void softmax_rows(View<const float, 2> x, View<float, 2> out) {
   }
 }
 
+// log Σ exp(x), in every lane.
+REGARD_INLINE F32x16 log_sum_exp_of(const float* in, int64_t width) {
+  const float offset = offset_of(in, width);
+  const SumOfExponentials sum{broadcast(offset)};
+  const float total = sum_lanes(fold_row(sum, in, width, zero(), -kInfinity));
+  return add(broadcast(offset), log(broadcast(total)));
+}
+
 static void log_sum_exp_rows(View<const float, 2> x, float* out) {
+  for (int64_t row = 0; row < x.shape[0]; ++row) {
+    store_first(log_sum_exp_of(x[row].data, x.shape[1]), out + row, 1);
+  }
+}
+
+static void log_softmax_rows(View<const float, 2> x, View<float, 2> out) {
   const int64_t width = x.shape[1];
   for (int64_t row = 0; row < x.shape[0]; ++row) {
-    const float* in = x[row].data;
-    const float offset = offset_of(in, width);
-    const SumOfExponentials sum{broadcast(offset)};
-    const float total = sum_lanes(fold_row(sum, in, width, zero(), -kInfinity));
-    store_first(add(broadcast(offset), log(broadcast(total))), out + row, 1);
+    const Difference difference{log_sum_exp_of(x[row].data, width)};
+    map_row(difference, width, out[row].data, x[row].data);
   }
 }
 
@@ -78,6 +93,11 @@ namespace regard {
 void softmax(View<const float, 2> x, View<float, 2> out) {
   require_rows("softmax", x, out);
   REGARD_DISPATCH(softmax_rows)(x, out);
+}
+
+void log_softmax(View<const float, 2> x, View<float, 2> out) {
+  require_rows("log_softmax", x, out);
+  REGARD_DISPATCH(log_softmax_rows)(x, out);
 }
 
 void log_sum_exp(View<const float, 2> x, float* out) {
