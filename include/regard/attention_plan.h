@@ -56,6 +56,10 @@ class AttentionPlan {
   AttentionPlan(AttentionPlan&&) noexcept;
   AttentionPlan& operator=(AttentionPlan&&) noexcept;
 
+  // What it was made from: segments as they were last planned, options as they were given.
+  std::span<const Segment> segments() const noexcept;
+  const AttentionOptions& options() const noexcept;
+
   // All the memory that a run uses besides its arrays.
   int64_t workspace_bytes() const noexcept;
   // In words: target, tiles, how the work is cut and why.

@@ -32,4 +32,11 @@ struct RowsOfMap {
 RowsOfMap attention_rows(const KvCache& cache, int64_t layer, const Segment& segment,
                          InputView<2> q, const AttentionOptions& options);
 
+// attention_backward() on a pool that the caller keeps; see regard/attention.h.
+void attention_backward(InputView<3> q, InputView<3> k, InputView<3> v, InputView<3> out,
+                        View<const float, 2> lse, InputView<3> dout, OutputView<3> dq,
+                        OutputView<3> dk, OutputView<3> dv, std::span<const Segment> segments,
+                        const AttentionOptions& options, std::span<const ArrayGradient> arrays,
+                        ThreadPool& pool);
+
 }  // namespace regard

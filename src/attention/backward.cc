@@ -1,9 +1,11 @@
 // attention_backward: every rule of a call, checked before anything is written.
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "attention/attention.h"
 #include "attention/ranges.h"
 #include "base/check.h"
 #include "base/shared_pool.h"
@@ -182,8 +184,9 @@ void fill_zero(const OutputView<4>& x) {
         }
 }
 
+// pool: null for the one that the options ask for.
 void run(const Call& call, std::span<const Segment> segments, const AttentionOptions& options,
-         std::span<const ArrayGradient> gradients) {
+         std::span<const ArrayGradient> gradients, ThreadPool* pool = nullptr) {
   active_target();  // an unknown REGARD_TARGET is refused here; inside a kernel nothing may throw
   const BackwardArrays& a = call.arrays;
   check_shapes(call);
@@ -202,8 +205,9 @@ void run(const Call& call, std::span<const Segment> segments, const AttentionOpt
     rows += segment.rows;
     keys += segment.keys;
   }
-  const SharedPool pool(options.threads);
-  BackwardPass pass(a, segments, recipe, gradients, (*pool).threads());
+  std::optional<SharedPool> shared;
+  if (pool == nullptr) pool = &*shared.emplace(options.threads);
+  BackwardPass pass(a, segments, recipe, gradients, pool->threads());
   if (rows < a.q.shape[0] * a.q.shape[1]) fill_zero(a.dq);
   if (keys < a.k.shape[0] * a.k.shape[1]) {
     fill_zero(a.dk);
@@ -240,6 +244,14 @@ void attention_backward(InputView<3> q, InputView<3> k, InputView<3> v, InputVie
                         OutputView<3> dk, OutputView<3> dv, std::span<const Segment> segments,
                         const AttentionOptions& options, std::span<const ArrayGradient> arrays) {
   run(one_sequence(q, k, v, out, lse, dout, dq, dk, dv), segments, options, arrays);
+}
+
+void attention_backward(InputView<3> q, InputView<3> k, InputView<3> v, InputView<3> out,
+                        View<const float, 2> lse, InputView<3> dout, OutputView<3> dq,
+                        OutputView<3> dk, OutputView<3> dv, std::span<const Segment> segments,
+                        const AttentionOptions& options, std::span<const ArrayGradient> arrays,
+                        ThreadPool& pool) {
+  run(one_sequence(q, k, v, out, lse, dout, dq, dk, dv), segments, options, arrays, &pool);
 }
 
 void attention_backward(InputView<4> q, InputView<4> k, InputView<4> v, InputView<4> out,

@@ -24,6 +24,14 @@ void AttentionPlan::replan(std::span<const Segment> segments, int64_t shared_key
   parts_->engine.replan(segments, shared_keys);
 }
 
+std::span<const Segment> AttentionPlan::segments() const noexcept {
+  return parts_->engine.setting().segments;
+}
+
+const AttentionOptions& AttentionPlan::options() const noexcept {
+  return parts_->engine.setting().recipe.options;
+}
+
 int64_t AttentionPlan::workspace_bytes() const noexcept { return parts_->engine.workspace_bytes(); }
 
 std::string AttentionPlan::explain() const { return parts_->engine.explain(); }

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "attention/attention.h"
@@ -95,7 +96,8 @@ Tensor rope(Tensor x, const RopeTable& table, std::span<const int32_t> positions
 //   q [tokens, heads, dim]   k [tokens, kv_heads, dim]   v [tokens, kv_heads, dim_v]
 //   -> [tokens, heads, dim_v]
 // The plan was made from these segments. What is stored is what is read: a narrow cache gives one
-// answer however the tokens were cut into calls.
+// answer however the tokens were cut into calls. No gradient passes a cache: where one would be
+// recorded, Error is thrown.
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, KvCache& cache, int64_t layer,
                  std::span<const Segment> segments, AttentionPlan& plan);
 
@@ -107,8 +109,26 @@ void append(const Tensor& k, const Tensor& v, KvCache& cache, int64_t layer,
 // again.
 Tensor attention(const Tensor& q, const KvCache& cache, int64_t layer, AttentionPlan& plan);
 
-// Over this step's own keys, where nothing is kept: segment s has its keys at first_key on in k and
-// v, [all keys, kv_heads, dim] and [all keys, kv_heads, dim_v].
-Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionPlan& plan);
+// An array that programs of attention capture, and the leaf whose numbers it is: relative biases,
+// slopes, sinks, W of a bilinear similarity, v of an additive one.
+struct CapturedLeaf {
+  Array array;
+  Tensor leaf;
+};
+
+// The array is the leaf's own storage: what an optimiser writes there the next pass reads. Of an
+// f64 leaf it is a copy rounded to f32, for checks of gradients.
+CapturedLeaf capture(std::string name, const Tensor& leaf);
+
+// Over arrays, where nothing is kept: segment s has its keys at first_key on in k and v, [all keys,
+// kv_heads, dim] and [all keys, kv_heads, dim_v]. Rows that lie in no segment are zeros. All are
+// f32, or all f64, which runs the reference. Gradients go to q, k, v and to the leaves of `learned`
+// that want them; segments share no keys then.
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionPlan& plan,
+                 std::span<const CapturedLeaf> learned = {});
+// The same with a plan of its own: where options change from call to call, as dropout's do.
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                 std::span<const Segment> segments, const AttentionOptions& options,
+                 std::span<const CapturedLeaf> learned = {});
 
 }  // namespace regard
