@@ -37,6 +37,7 @@ struct PanelShare {
 #define HWY_TARGET_INCLUDE "matmul/matmul.cc"
 #include <hwy/foreach_target.h>
 
+#include "matmul/rows-inl.h"
 #include "matmul/weights-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -74,67 +75,6 @@ struct Expand {
   HWY_INLINE HWY_ATTR void advance(int64_t count) { out += count * kPanel; }
 };
 
-// ---- y ----
-
-// Where a tile's sums of one block of inputs go.
-struct Finish {
-  float* y;  // of the tile's first row and panel
-  int64_t y_step;
-  int64_t columns;  // features from there to the matrix's end
-  bool is_first;    // block: y is not read, the total begins as 0 + sum and so is never -0
-};
-
-// The general form, on sums in memory.
-HWY_NOINLINE void finish_partial(const float* sums, int rows, int panels, const Finish& to) {
-  for (int r = 0; r < rows; ++r) {
-    for (int j = 0; j < panels; ++j, sums += kPanel) {
-      float* const y = to.y + r * to.y_step + kPanel * j;
-      const int count = static_cast<int>(std::min<int64_t>(kPanel, to.columns - kPanel * j));
-      store_first(add(to.is_first ? zero() : load_first(y, count), load(sums)), y, count);
-    }
-  }
-}
-
-// y = y + acc. Nothing here may make GCC keep the accumulators in memory while they are summed:
-// no call with them alive, no branch for each of them (measured: 120 instead of 170 GFLOP/s).
-template <int kRows, int kColumns>
-REGARD_INLINE void finish(const Accumulators<kRows, kColumns>& acc, const Finish& to) {
-  if (to.columns < kPanel * kColumns) {
-    alignas(64) float sums[kRows * kColumns * kPanel];
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-      for (int j = 0; j < kColumns; ++j) store(acc.at[r][j], sums + (r * kColumns + j) * kPanel);
-    }
-    return finish_partial(sums, kRows, kColumns, to);
-  }
-  float* y = to.y;
-  if (to.is_first) {
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r, y += to.y_step) {
-#pragma GCC unroll 8
-      for (int j = 0; j < kColumns; ++j) store(add(zero(), acc.at[r][j]), y + kPanel * j);
-    }
-  } else {
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r, y += to.y_step) {
-#pragma GCC unroll 8
-      for (int j = 0; j < kColumns; ++j) {
-        store(add(load(y + kPanel * j), acc.at[r][j]), y + kPanel * j);
-      }
-    }
-  }
-}
-
-// After the last block. feature: the first of `count`.
-HWY_NOINLINE void add_bias(const PanelShare& share, int64_t feature, int64_t count) {
-  count = std::min(count, share.outputs - feature);
-  for (int64_t r = 0; r < share.rows; ++r) {
-    float* const y = share.y + r * share.y_step + feature;
-    for (int64_t i = 0; i < count; ++i) y[i] = y[i] + share.bias[feature + i];
-  }
-}
-
 // ---- many rows: weights are expanded into scratch, then the tile runs over all rows ----
 
 // Inputs k .. last - 1 of one panel into weights [kInputBlock][16].
@@ -144,46 +84,7 @@ HWY_NOINLINE void expand(const PanelPlace& at, int64_t k, int64_t last, float* w
   visit<kType, 1>(at, k, last, sink);
 }
 
-constexpr int kPair = kParts == 1 ? 2 : 1;  // panels of a tile
-constexpr int64_t kPanelsTogether = 16;     // their part of y stays in the second cache
-
-using RowTile = void (*)(const float* x, int64_t x_step, const float* weights, int64_t count,
-                         const Finish& to);
-
-template <int kRows, int kColumns>
-HWY_NOINLINE void row_tile(const float* x, int64_t x_step, const float* weights, int64_t count,
-                           const Finish& to) {
-  Stored<float, kColumns> b;
-  for (int j = 0; j < kColumns; ++j) b.base[j] = weights + j * kInputBlock * kPanel;
-  b.step = kPanel;
-  if (!to.is_first) {
-    for (int r = 0; r < kRows; ++r) __builtin_prefetch(to.y + r * to.y_step, 1);
-  }
-  Accumulators<kRows, kColumns> acc;
-  clear(acc);
-  multiply_add(TallRows<kRows>(x, x_step), b, count, acc);
-  finish(acc, to);
-}
-
-template <int kColumns, int... kIndex>
-RowTile pick_tile(int64_t rows, std::integer_sequence<int, kIndex...>) {
-  static constexpr RowTile kTiles[] = {row_tile<kIndex + 1, kColumns>...};
-  return kTiles[rows - 1];
-}
-
-template <int kColumns>
-void run_tiles(const PanelShare& share, int64_t k, int64_t count, const float* weights, Finish to) {
-  // Tiles of nearly equal height: 13 rows are 7 + 6, because a tile of one row is no faster.
-  const int64_t tiles = (share.rows + kMaxTileRows - 1) / kMaxTileRows;
-  int64_t row = 0;
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    const int64_t next = share.rows * (tile + 1) / tiles;
-    pick_tile<kColumns>(next - row, std::make_integer_sequence<int, kMaxTileRows>())(
-        share.x + row * share.x_step + k, share.x_step, weights, count, to);
-    to.y += (next - row) * share.y_step;
-    row = next;
-  }
-}
+constexpr int64_t kPanelsTogether = 16;  // their part of y stays in the second cache
 
 template <DType kType>
 void many_rows(const PanelShare& share) {
@@ -192,6 +93,7 @@ void many_rows(const PanelShare& share) {
     const int64_t last_panel = std::min(together + kPanelsTogether, share.last);
     for (int64_t k = 0; k < share.inputs; k += kInputBlock) {
       const int64_t last = std::min(k + kInputBlock, share.inputs);
+      const PlainRows rows{share.x + k, share.x_step, share.rows};
       for (int64_t panel = together; panel < last_panel;) {
         const int64_t feature = panel * kPanel;
         const Finish to{share.y + feature, share.y_step, share.outputs - feature, k == 0};
@@ -201,12 +103,13 @@ void many_rows(const PanelShare& share) {
                         last, weights + j * kInputBlock * kPanel);
         }
         if (columns == kPair) {
-          run_tiles<kPair>(share, k, last - k, weights, to);
+          run_tiles<kPair>(rows, last - k, weights, to);
         } else {
-          run_tiles<1>(share, k, last - k, weights, to);
+          run_tiles<1>(rows, last - k, weights, to);
         }
         if (last == share.inputs && share.bias != nullptr) {
-          add_bias(share, feature, columns * kPanel);
+          add_bias(share.bias + feature, std::min(columns * kPanel, share.outputs - feature),
+                   share.y + feature, share.y_step, share.rows);
         }
         panel += columns;
       }
@@ -236,7 +139,10 @@ HWY_NOINLINE void multiply_few(const PanelShare& share, int64_t panel) {
     finish(sink.acc, to);
     to.is_first = false;
   }
-  if (share.bias != nullptr) add_bias(share, feature, kColumns * kPanel);
+  if (share.bias != nullptr) {
+    add_bias(share.bias + feature, std::min<int64_t>(kColumns * kPanel, share.outputs - feature),
+             share.y + feature, share.y_step, share.rows);
+  }
 }
 
 template <DType kType, int kRows, int kColumns>
