@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/threads.h"
+#include "matmul/plain.h"
 #include "regard/dtype.h"
 #include "regard/view.h"
 
@@ -31,6 +32,10 @@ class PackedMatrix {
   // Throws Error unless inputs is a multiple of the format's block and every size is positive.
   static PackedMatrix pack(DType dtype, std::span<const std::byte> rows, int64_t outputs,
                            int64_t inputs, ThreadPool& pool, int64_t permute_halves = 0);
+
+  // The same of f32, f16 or bf16 wherever its numbers lie, in memory of the arena: for weights that
+  // change. Columns of memory are packed as fast as rows.
+  static PackedMatrix pack(const PlainMatrix& weights, ThreadPool& pool);
 
   int64_t outputs() const noexcept { return outputs_; }
   int64_t inputs() const noexcept { return inputs_; }

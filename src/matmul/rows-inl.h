@@ -28,7 +28,8 @@ struct Finish {
 };
 
 // The general form, on sums in memory.
-HWY_NOINLINE HWY_MAYBE_UNUSED void finish_partial(const float* sums, int rows, int panels, const Finish& to) {
+static HWY_NOINLINE HWY_MAYBE_UNUSED void finish_partial(const float* sums, int rows, int panels,
+                                                         const Finish& to) {
   for (int r = 0; r < rows; ++r) {
     for (int j = 0; j < panels; ++j, sums += kPanel) {
       float* const y = to.y + r * to.y_step + kPanel * j;
@@ -70,8 +71,8 @@ REGARD_INLINE void finish(const Accumulators<kRows, kColumns>& acc, const Finish
 }
 
 // After the last block: bias [count] to each row of y.
-HWY_NOINLINE HWY_MAYBE_UNUSED void add_bias(const float* bias, int64_t count, float* y,
-                                            int64_t y_step, int64_t rows) {
+static HWY_NOINLINE HWY_MAYBE_UNUSED void add_bias(const float* bias, int64_t count, float* y,
+                                                   int64_t y_step, int64_t rows) {
   for (int64_t r = 0; r < rows; ++r, y += y_step) {
     for (int64_t i = 0; i < count; ++i) y[i] = y[i] + bias[i];
   }

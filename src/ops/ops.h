@@ -18,8 +18,8 @@
 
 namespace regard {
 
-// One matrix of a linear layer, y = x Wᵀ + bias: packed once for good, or a tensor that may want a
-// gradient and is packed when it has changed.
+// One matrix of a linear layer, y = x Wᵀ + bias: packed once for good, or a tensor of f32, f16 or
+// bf16 that may want a gradient; both give the same bits.
 struct Weight {
   const PackedMatrix* packed = nullptr;
   const Tensor* tensor = nullptr;  // [outputs, inputs], where nothing is packed
@@ -28,7 +28,7 @@ struct Weight {
   int64_t outputs() const noexcept { return packed ? packed->outputs() : tensor->shape(0); }
 };
 
-// x [rows, inputs] -> [rows, outputs]
+// x [rows, inputs] -> [rows, outputs]; f64 with a tensor and a bias of f64.
 Tensor linear(const Tensor& x, const Weight& weight);
 
 // Several matrices over one x in one fork-join; y[i] is [rows, outputs of weights[i]].
@@ -41,6 +41,9 @@ std::array<Tensor, sizeof...(Weights)> linear_fused(const Tensor& x, const Weigh
   linear(x, all, y);
   return y;
 }
+
+// a b: [m, k] [k, n] -> [m, n], or batch by batch [B, m, k] [B, k, n] -> [B, m, n]; f32 or f64.
+Tensor matmul(const Tensor& a, const Tensor& b);
 
 // Rows of a matrix by id: [ids, inputs]. Throws Error for an id that is no row.
 Tensor embedding(const PackedMatrix& table, std::span<const int32_t> ids);

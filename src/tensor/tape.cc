@@ -41,17 +41,21 @@ void accumulate(std::span<const T> from, std::span<T> to) {
   current_pool().parallel_for(blocks, add);
 }
 
+// sum where it lies, or a copy when somebody else has it too.
+Tensor owned(Tensor sum) {
+  if (!sum || sum.sole_owner()) return sum;
+  Tensor own = Tensor::like(sum);
+  if (sum.dtype() == DType::f64) {
+    std::ranges::copy(sum.numbers<double>(), own.writable_numbers<double>().begin());
+  } else {
+    std::ranges::copy(sum.numbers<float>(), own.writable_numbers<float>().begin());
+  }
+  return own;
+}
+
 // sum + term, where sum lies when nobody else has it.
 Tensor plus(Tensor sum, const Tensor& term) {
-  if (!sum.sole_owner()) {
-    Tensor own = Tensor::like(sum);
-    if (sum.dtype() == DType::f64) {
-      std::ranges::copy(sum.numbers<double>(), own.writable_numbers<double>().begin());
-    } else {
-      std::ranges::copy(sum.numbers<float>(), own.writable_numbers<float>().begin());
-    }
-    sum = std::move(own);
-  }
+  sum = owned(std::move(sum));
   if (sum.dtype() == DType::f64) {
     accumulate(term.numbers<double>(), sum.writable_numbers<double>());
   } else {
@@ -147,6 +151,11 @@ void InputGradients::add(int64_t i, Tensor gradient) {
   require(same_shape(*node, gradient), "backward: a gradient {} for an input {}", gradient,
           describe(*node));
   add_to(*node, std::move(gradient));
+}
+
+Tensor InputGradients::take(int64_t i) {
+  const std::shared_ptr<Node>& node = inputs_[static_cast<std::size_t>(i)];
+  return node ? owned(std::exchange(node->gradient, Tensor())) : Tensor();
 }
 
 bool recording(std::initializer_list<const Tensor*> inputs) noexcept {

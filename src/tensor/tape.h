@@ -30,6 +30,10 @@ class InputGradients {
   // Throws Error unless the shape is that of the input. A gradient that nobody wants is dropped.
   void add(int64_t i, Tensor gradient);
 
+  // The sum that input i has so far, out of its node and with no other owner: to be added to where
+  // it lies, and given back by add(). Empty when nothing came yet or nothing is wanted.
+  Tensor take(int64_t i);
+
  private:
   std::span<const std::shared_ptr<Node>> inputs_;
 };
@@ -48,8 +52,8 @@ struct Node {
   bool leaf = false;
   uint64_t order = 0;    // of making
   uint64_t version = 0;  // counts writes to a leaf's numbers
-  // What an operation computed from the tensor's numbers for later calls, such as packed panels;
-  // counts while the version is that of the numbers.
+  // What linear() computed from the tensor's numbers for later calls, its packed panels; counts
+  // while the version is that of the numbers.
   std::shared_ptr<const void> derived = {};
   uint64_t derived_version = 0;
 
