@@ -15,6 +15,7 @@ int inspect(const Arguments& arguments);
 int bench_attention(const Arguments& arguments);
 int bench_model(const Arguments& arguments);
 int doctor(const Arguments& arguments);
+int lab(const Arguments& arguments);
 int convert(const Arguments& arguments);
 int pull(const Arguments& arguments);
 

@@ -16,6 +16,7 @@ endfunction()
 
 if(TARGET regard_cli)
   regard_command_test(apps/parsing)
+  regard_command_test(apps/lab)
   regard_command_test(apps/pull)
   regard_command_test(apps/checkpoint)
   regard_command_test(apps/convert)
