@@ -1,2 +1,3 @@
 regard_test(nn/block LINKS nn)
 regard_test(nn/parts LINKS nn)
+regard_test(nn/parameters LINKS nn)
