@@ -1,12 +1,16 @@
-// The vocabulary of operations on tensors: values in, a value out.
+// The vocabulary of operations on tensors: values in, a value out, and a gradient for every tensor
+// that wants one (docs/training.md has the formulas). Losses and what else only learning needs:
+// learning/.
 //
 // Each runs on current_pool(). A tensor taken by value gives its storage to the result when the
-// caller moves it in and nobody shares it. All throw Error when shapes or dtypes disagree; numbers
-// are f32.
+// caller moves it in, nobody shares it and nothing is recorded. All throw Error when shapes or
+// dtypes disagree. Numbers are f32, or all f64: then the plain formula is computed on one thread,
+// for checks of gradients. "Rows" run along the last axis; leading axes are rows of rows.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,47 +55,74 @@ Tensor embedding(const PackedMatrix& table, std::span<const int32_t> ids);
 // that nobody took get exactly 0.
 Tensor embedding(const Tensor& table, std::span<const int32_t> ids);
 
-// Rows of x [rows, width] by index: [indices, width].
+// Rows of x [rows, width] by index: [indices, width]; gradients as those of an embedding.
 Tensor gather(const Tensor& x, std::span<const int64_t> indices);
 
 // Which rows an expert gets, in their order, and how much its result counts in each.
 struct Route {
-  int64_t expert;
-  std::vector<int64_t> rows;
-  std::vector<float> weights;
+  int64_t expert = 0;
+  std::vector<int64_t> rows = {};
+  Tensor weights = {};  // [rows]
 };
 using Routes = std::vector<Route>;
 
 // The `used` largest of each row of scores [rows, experts], the first among equals, and the softmax
-// over them; NaN is the smallest. One route an expert, in their order.
+// over them; NaN is the smallest. One route an expert, in their order. Weights have gradients, the
+// choice has none.
 Routes route(const Tensor& scores, int64_t used);
 
-// x with weights[n] · rows[n] added to its row indices[n], which are distinct.
+// x [places, width] with weights[n] · rows[n] added to its row indices[n], n ascending.
+Tensor scatter_add(Tensor x, const Tensor& rows, std::span<const int64_t> indices,
+                   const Tensor& weights);
 Tensor scatter_add(Tensor x, const Tensor& rows, std::span<const int64_t> indices,
                    std::span<const float> weights);
 
-Tensor zeros(Tensor::Extents shape);
+Tensor zeros(Tensor::Extents shape, DType dtype = DType::f32);
 
+// Number by number. The smaller operand (of sub: the second) may be one row [width] that meets
+// every row of the other, or one number [1].
 Tensor add(const Tensor& a, Tensor b);
+Tensor sub(const Tensor& a, const Tensor& b);
+Tensor mul(const Tensor& a, const Tensor& b);
 inline Tensor operator+(const Tensor& a, Tensor b) { return add(a, std::move(b)); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
 
-// x [rows, width], gain [width]; see kernels/elementwise.h.
+// Side by side: parts that differ in the first axis, or in the last.
+Tensor concat_rows(std::span<const Tensor> parts);
+Tensor concat_columns(std::span<const Tensor> parts);
+// Columns [first, first + count) of the last axis; Tensor::rows() is its counterpart.
+Tensor columns(const Tensor& x, int64_t first, int64_t count);
+
+// The result's axis i is x's axis axes[i]: permute(x, {1, 0, 2}) puts heads before tokens.
+Tensor permute(const Tensor& x, std::span<const int> axes);
+inline Tensor permute(const Tensor& x, std::initializer_list<int> axes) {
+  return permute(x, std::span(axes.begin(), axes.size()));
+}
+Tensor transpose(const Tensor& x);  // of a matrix
+
+// x [.., width], gain [width]; see kernels/elementwise.h.
 Tensor rms_norm(const Tensor& x, const Tensor& gain, float epsilon);
 
 // shift [width], or empty.
 Tensor layer_norm(const Tensor& x, const Tensor& gain, const Tensor& shift, float epsilon);
 
-// log Σ exp(x) of each row of x [rows, width]: [rows].
+// Of each row of x [.., width]: exp(x) / Σ exp(x), and its logarithm.
+Tensor softmax(Tensor x);
+Tensor log_softmax(Tensor x);
+
+// log Σ exp(x) of each row of x [.., width]: [rows].
 Tensor log_sum_exp(const Tensor& x);
 
-// function(x), and function(gate) · up; all [rows, width].
+// function(x), and function(gate) · up.
 Tensor activate(Activation function, Tensor x);
 Tensor activate_gated(Activation function, const Tensor& gate, Tensor up);
 
 Tensor scale(Tensor x, float factor);  // x · factor
 Tensor softcap(Tensor x, float cap);   // tanh(x / cap) · cap
 
-// Rotates every head of x [tokens, heads, dim] by the position of its token.
+// Rotates every head of x [tokens, heads, dim] by the position of its token. The table is not kept:
+// it must live until backward() is done.
 Tensor rope(Tensor x, const RopeTable& table, std::span<const int32_t> positions,
             RopeLayout layout);
 

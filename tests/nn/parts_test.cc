@@ -84,6 +84,12 @@ double formula(Activation function, double x) {
       return x / 2 * (1 + std::erf(x / std::sqrt(2)));
     case Activation::relu:
       return std::fmax(x, 0);
+    case Activation::tanh:
+      return std::tanh(x);
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Activation::identity:
+      return x;
   }
   return NAN;
 }
