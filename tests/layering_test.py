@@ -51,6 +51,7 @@ LEFT = {
     "runtime": ["families", "text_files"],
     "inspect": ["runtime"],
     "server": ["runtime"],
+    "tasks": ["base"],
     "train": ["models", "text"],
 }
 MAX_ROOM_FILES = 14  # past about 12 files or 3,000 lines a room has a second room inside it;

@@ -1,0 +1,1 @@
+regard_test(tasks/tasks LINKS tasks)
