@@ -18,8 +18,10 @@ size_t character_length(std::string_view text) {
   return static_cast<size_t>(unicode::utf8_step(text).length);
 }
 
+// A file's token can be a part of a character.
 bool is_character(std::string_view text) {
-  return !text.empty() && character_length(text) == text.size();
+  return !text.empty() && character_length(text) == text.size() &&
+         unicode::first_invalid_utf8(text) < 0;
 }
 
 // Is U+2581 inside the text with something else before it?

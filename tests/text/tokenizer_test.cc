@@ -301,6 +301,15 @@ TEST(Tokenizer, ScoresDriveSentencePieces) {
   }
 }
 
+// To take them for characters was to read bytes behind them; a sanitizer sees it.
+TEST(Tokenizer, SentencePiecesMayBePartsOfCharacters) {
+  for (const char* part : {"\xAE", "\xC3", "\xE2\x96", "\xF0\x9F", "\xC3\x28", "\xF8"}) {
+    const Tokenizer tokenizer(scored_spec({{"\u2581", -9}, {"a", -1}, {part, -2}}));
+    EXPECT_EQ(tokenizer.encode("a\u00AE"), (Ids{1, 259, 260, 3 + 0xC2, 3 + 0xAE})) << part;
+    EXPECT_EQ(tokenizer.encode("a\u0028").size(), 4u) << part;
+  }
+}
+
 TEST(Tokenizer, ThreadsShareOne) {
   Merges merges;
   for (char c = 'a'; c <= 'y'; ++c)
