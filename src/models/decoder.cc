@@ -3,7 +3,8 @@
 namespace regard::models {
 
 Tensor Decoder::hidden(std::span<const int32_t> tokens, const nn::Step& step) const {
-  Tensor x = embedding(tokens, step.positions);
+  Tensor x =
+      step.drop(embedding(tokens, step.positions), embedding.dropout, 0, nn::Dropped::embedding);
   step.show(0, nn::Site::embedding, x);
   for (const nn::Block& block : blocks) x = block(x, step);
   return x;

@@ -1,5 +1,6 @@
 // Multi-head attention: over the paged cache, over this step's own tokens, or over an encoder's
-// output. Mask, score program and scale belong to the plan of its kind.
+// output. Mask, score program and scale belong to the plan of its kind. Gradients pass where there
+// is no cache.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,8 @@ struct Attention {
   Linear query = {}, key = {}, value = {}, output = {};
   Norm query_norm = {}, key_norm = {};  // of each head, before it is turned
   Rotation rotate = {};
-  bool cross = false;  // keys and values are those it was made to remember, not x's
+  bool cross = false;  // keys and values are those it was made to remember, or of the step's source
+  float dropout = 0;   // of weights, in training
 
   Tensor operator()(const Tensor& x, const Step& step) const;  // [tokens, width]
 

@@ -34,7 +34,10 @@ struct Block {
   Norms mlp_norms = {};
   FeedForward mlp = {};
   bool parallel =
-      false;  // the MLP looks at x, as attention does (GPT-J, Wang and Komatsuzaki 2021)
+      false;          // the MLP looks at x, as attention does (GPT-J, Wang and Komatsuzaki 2021)
+  float dropout = 0;  // of what each part adds, in training
+  // Where gradients are wanted only x is kept, and the rest is computed again when they are.
+  bool checkpoint = false;
 
   Tensor operator()(const Tensor& x, const Step& step) const;  // [tokens, width]
 

@@ -14,9 +14,9 @@ struct SinusoidalPositions {
   int64_t width = 0;
   double base = 10000;
 
-  // [positions, width]; computed in f64 and rounded once.
+  // [positions, width] of f32 or f64; computed in f64 and rounded once.
   // Throws Error unless width is positive and even and positions are 0 or more.
-  Tensor operator()(std::span<const int32_t> positions) const;
+  Tensor operator()(std::span<const int32_t> positions, DType dtype = DType::f32) const;
 };
 
 }  // namespace regard::nn

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 
-#include "attention/attention.h"
-#include "tensor/tensor.h"
+#include "nn/init.h"
+#include "ops/ops.h"
 
 namespace regard::nn {
 
@@ -36,8 +38,12 @@ struct AttentionStep {
   // The keys that this step adds lie in the cache behind those it has; without a cache they are all
   // there are, as in an encoder.
   KvCache* cache = nullptr;
-  const KvCache* memory = nullptr;  // of cross-attention: has all keys already
+  const KvCache* memory = nullptr;             // of cross-attention: has all keys already
+  std::span<const CapturedLeaf> learned = {};  // arrays of the plan's options that training changes
 };
+
+// What a layer of rate `dropout` may drop, each with random numbers of its own.
+enum class Dropped : uint8_t { embedding, weights, attention, cross_weights, cross, mlp };
 
 struct Step {
   std::span<const int32_t> positions;  // [tokens], of each token in its own sequence
@@ -45,9 +51,28 @@ struct Step {
   // The row of the rotations' tables for each token, where it is not its position (LongRoPE).
   std::span<const int32_t> turns = {};
   Observer* observer = nullptr;
+  // Of cross-attention without a cache: the states it looks at, [their tokens, width].
+  const Tensor* source = nullptr;
+  // Of training: what dropout's random numbers of this step are keyed on; nothing: none drops.
+  std::optional<uint64_t> random = {};
+  // Keeps what the step points at, for layers that are computed again when gradients are.
+  std::shared_ptr<const void> owner = {};
 
   void show(int64_t layer, Site site, const Tensor& value) const {
     if (observer != nullptr) observer->see(layer, site, value);
+  }
+
+  // Is the rate one that drops in this step?
+  bool drops(float rate) const noexcept { return random && rate > 0; }
+  uint64_t seed(int64_t layer, Dropped what) const noexcept {
+    constexpr uint64_t kPlaces = 8;
+    return derived_seed(*random, "dropout",
+                        static_cast<uint64_t>(layer) * kPlaces + static_cast<uint64_t>(what));
+  }
+  // x, or in training x with each number dropped at that rate and the others 1 / (1 - rate) as
+  // large (Srivastava et al. 2014).
+  Tensor drop(Tensor x, float rate, int64_t layer, Dropped what) const {
+    return drops(rate) ? x * dropout_mask(x, rate, seed(layer, what)) : x;
   }
 };
 
