@@ -115,7 +115,7 @@ int lab(const Arguments& arguments) {
   std::signal(SIGPIPE, SIG_DFL);  // ignored signals outlive exec
   std::signal(SIGXFSZ, SIG_DFL);
   execvp(words[0].c_str(), pointers(words).data());
-  fail("cannot run {}: {}", words[0], std::strerror(errno));
+  fail(ErrorKind::failed, "cannot run {}: {}", words[0], std::strerror(errno));
 }
 
 }  // namespace regard::app

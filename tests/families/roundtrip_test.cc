@@ -2,6 +2,7 @@
 // their keys, and every packed number is the same. The stored cases of every family.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <set>
@@ -71,19 +72,25 @@ std::string as_gguf(const models::FamilyTensors& tensors, const models::Settings
   return head + data;
 }
 
+void expect_same(const Tensor& a, const Tensor& b) {
+  ASSERT_EQ(static_cast<bool>(a), static_cast<bool>(b));
+  if (a) EXPECT_TRUE(std::ranges::equal(a.numbers<float>(), b.numbers<float>()));
+}
+
 void expect_same(const nn::Linear& a, const nn::Linear& b) {
-  EXPECT_EQ(a.bias, b.bias);
+  expect_same(a.bias, b.bias);
   ASSERT_EQ(static_cast<bool>(a), static_cast<bool>(b));
   if (!a) return;
-  ASSERT_EQ(a.matrix->dtype(), b.matrix->dtype());
-  ASSERT_EQ(a.matrix->bytes(), b.matrix->bytes());
-  EXPECT_EQ(std::memcmp(a.matrix->data(), b.matrix->data(), a.matrix->bytes()), 0);
+  ASSERT_EQ(a.matrix.packed->dtype(), b.matrix.packed->dtype());
+  ASSERT_EQ(a.matrix.packed->bytes(), b.matrix.packed->bytes());
+  EXPECT_EQ(std::memcmp(a.matrix.packed->data(), b.matrix.packed->data(), a.matrix.packed->bytes()),
+            0);
 }
 
 void expect_same(const nn::Norm& a, const nn::Norm& b) {
   EXPECT_EQ(a.kind, b.kind);
-  EXPECT_EQ(a.gain, b.gain);
-  EXPECT_EQ(a.shift, b.shift);
+  expect_same(a.gain, b.gain);
+  expect_same(a.shift, b.shift);
   EXPECT_EQ(a.epsilon, b.epsilon);
 }
 

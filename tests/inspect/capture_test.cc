@@ -75,7 +75,7 @@ TEST_F(CaptureTest, RowsDoNotDependOnChunkOrPage) {
 // What the layer adds is Σ_h Σ_j α v W_O: the norms are checked against the matrix written out.
 TEST_F(CaptureTest, ContributionsAreThoseOfTheOutputMatrix) {
   const Capture capture(model_, ids_, pool_, with(0, 16));
-  const PackedMatrix& matrix = *model_.blocks[1].attention.output.matrix;
+  const PackedMatrix& matrix = *model_.blocks[1].attention.output.matrix.packed;
   std::vector<float> weights(static_cast<std::size_t>(matrix.inputs()));
   for (int64_t head = 0; head < 4; ++head) {
     const Row row = look(capture, 1, head, 30);
