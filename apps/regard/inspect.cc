@@ -24,12 +24,9 @@ namespace {
 constexpr std::string_view kStanding =
     "Share of mixing in this layer and head; not a causal explanation.";
 
-// A part of a character as <0xE2>; without a tokenizer, the id.
 std::vector<std::string> token_texts(const Model& model, const std::vector<TokenId>& ids) {
   std::vector<std::string> texts;
-  for (const TokenId id : ids) {
-    texts.push_back(model.checkpoint().tokenizer ? model.token_text(id) : fmt::format("#{}", id));
-  }
+  for (const TokenId id : ids) texts.push_back(model.token_text(id));
   return texts;
 }
 

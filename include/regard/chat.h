@@ -74,11 +74,12 @@ class ChatTemplate {
   // With the variables messages, tools and documents (none unless `variables` has them),
   // add_generation_prompt, bos_token, eos_token.
   // Throws Error(invalid_argument) that names the line: the template refuses the conversation
-  // (raise_exception), uses a value in a way it cannot be used, or is over its budget.
+  // (raise_exception) or uses a value in a way it cannot be used; Error(unreadable) if it is over
+  // its budget of steps, text or memory. How deep it goes is the conversation's doing as well.
   RenderedChat render(std::span<const Message> messages, const ChatOptions& options = {}) const;
 
   // With the variables of a JSON object alone: messages with any keys, parts, tool calls.
-  // Throws Error(invalid_argument) as render does, and for what is no JSON object.
+  // Throws as render does, and Error(invalid_argument) for what is no JSON object.
   RenderedChat render_json(std::string_view variables, std::optional<DateTime> now = {}) const;
 
   const std::string& source() const noexcept;

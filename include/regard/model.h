@@ -180,7 +180,8 @@ class Model {
   // A rendered chat: control tokens are the template's alone, and nothing is added around it.
   std::vector<TokenId> encode(const RenderedChat& chat) const;
   std::string decode(std::span<const TokenId> ids) const;
-  std::string token_text(TokenId id) const;  // one token alone; a piece of a character as <0xE2>
+  // One token alone; a piece of a character as <0xE2>, a row that no token is known for as #7.
+  std::string token_text(TokenId id) const;
   // Throws Error(unreadable), saying why, when the file has no tokenizer that regard knows.
   const Tokenizer& tokenizer() const;
 

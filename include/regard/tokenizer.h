@@ -81,7 +81,8 @@ class Tokenizer {
   // of several at one place the longest. A byte without a token in the vocabulary is the unknown
   // token, or is dropped where there is none, as the reference does.
   // Throws Error(invalid_argument) if text is not UTF-8, with the offset of the first bad byte, or
-  // is longer than 2^31 - 1 bytes.
+  // is longer than 2^31 - 1 bytes; Error(unreadable) if the tokenizer's own rules make too much of
+  // it: a pattern that backtracks, a normaliser that lengthens.
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
   std::vector<int32_t> encode(std::string_view text, SpecialText special) const {
     return encode(text, EncodeOptions{.special = special});

@@ -79,7 +79,7 @@ Evaluator::Flow Evaluator::execute(const std::vector<const Node*>& body) {
 void Evaluator::output(const Value& value) {
   write(run_, value, *out_);
   if (root_.size() > run_.budget().output_bytes) {
-    run_.fail("the text is over its budget of {} bytes", run_.budget().output_bytes);
+    run_.exceed("the text is over its budget of {} bytes", run_.budget().output_bytes);
   }
 }
 

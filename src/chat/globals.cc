@@ -34,7 +34,7 @@ Value range(const Arguments& all) {
   const double count =
       std::ceil((static_cast<double>(to) - static_cast<double>(from)) / static_cast<double>(step));
   if (count > static_cast<double>(kLongestRange)) {
-    run.fail("Range too big. The sandbox blocks ranges larger than {}.", kLongestRange);
+    run.exceed("Range too big. The sandbox blocks ranges larger than {}.", kLongestRange);
   }
   std::vector<Value> values;
   for (int64_t i = 0; i < static_cast<int64_t>(std::max(count, 0.0)); ++i) {

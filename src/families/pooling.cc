@@ -52,7 +52,12 @@ Pooling read_mode(const nlohmann::json& config, const std::string& file) {
 // max_seq_length: longer texts are none that the model was trained on. 0 if the file does not say.
 int64_t read_most_tokens(const std::filesystem::path& path) {
   const auto config = read(path);
-  if (!config || !config->is_object() || !config->contains("max_seq_length")) return 0;
+  if (!config) return 0;
+  if (!config->is_object()) {
+    fail(ErrorKind::unreadable, "{}: is {}; settings are an object", path.native(),
+         config->is_array() ? "a list" : "no object");
+  }
+  if (!config->contains("max_seq_length")) return 0;
   const nlohmann::json& most = (*config)["max_seq_length"];
   if (most.is_null()) return 0;
   if (!most.is_number_integer() || most < 1 || most > models::kMostContext) {

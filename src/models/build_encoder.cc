@@ -102,6 +102,7 @@ EncoderConfig encoder_config(const Settings& s) {
   config.dim_v = s.dim_v;
   config.vocabulary = s.vocabulary;
   config.context = most_tokens(s);
+  if (config.context < s.context) config.context_name = "max_seq_length";
   config.pooling = s.encoder.pooling;
   config.normalise = s.encoder.normalise;
   return config;

@@ -19,8 +19,9 @@ struct EncoderConfig {
   int64_t dim = 0;
   int64_t dim_v = 0;
   int64_t vocabulary = 0;
-  int64_t context = 0;       // most tokens of a text
-  AttentionOptions options;  // of all its layers
+  int64_t context = 0;                        // most tokens of a text
+  std::string_view context_name = "context";  // what says so, for messages
+  AttentionOptions options;                   // of all its layers
   Pooling pooling = Pooling::mean;
   bool normalise = true;
 

@@ -25,10 +25,11 @@ Aligned::Aligned(std::string_view part, int64_t begin, Tracking wanted)
 }
 
 void Aligned::check_growth(size_t bytes) const {
-  require(bytes <= most_bytes,
-          "encode: the tokenizer's normaliser makes more than {} bytes of a part of the text, {} "
-          "times its length and {}",
-          most_bytes, kMostGrowth, kFreeGrowth);
+  if (bytes <= most_bytes) return;
+  fail(ErrorKind::unreadable,
+       "encode: the tokenizer's normaliser makes more than {} bytes of a part of the text, {} "
+       "times its length and {}",
+       most_bytes, kMostGrowth, kFreeGrowth);
 }
 
 void put_in_front(Aligned& text, std::string_view prefix) {

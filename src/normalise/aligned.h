@@ -30,7 +30,7 @@ struct Aligned {
   // A part of the original text, beginning at its byte `begin`; nothing is changed yet.
   Aligned(std::string_view part, int64_t begin, Tracking tracking);
 
-  // Throws Error(invalid_argument) if the next version would have more bytes than it may have.
+  // Throws Error(unreadable) if the next version would have more bytes than it may have.
   void check_growth(size_t bytes) const;
 
   bool tracked() const noexcept { return tracking == Tracking::on; }

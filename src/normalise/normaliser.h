@@ -16,7 +16,7 @@ class Normaliser {
  public:
   virtual ~Normaliser() = default;
   // Linear in the text, but for the sorting of long runs of marks. Called by many threads at once.
-  // Throws Error(invalid_argument) if the text becomes too long: Aligned::check_growth.
+  // Throws Error(unreadable) if the text becomes too long: Aligned::check_growth.
   virtual void apply(Aligned& text) const = 0;
 };
 

@@ -43,7 +43,7 @@ class Part {
 
   template <class... Args>
   [[noreturn]] void refuse(fmt::format_string<Args...> rule, Args&&... args) const {
-    fail(ErrorKind::unreadable, "tokenizer.json: {}: {}", path_,
+    fail(ErrorKind::unreadable, "tokenizer.json: {}{}{}", path_, path_.empty() ? "" : ": ",
          fmt::format(rule, std::forward<Args>(args)...));
   }
 

@@ -58,11 +58,6 @@ void Checkpoint::load_gguf(const std::string& path) {
   model = families::load(tensors, pool);
   read_text(path, [&] { return read_tokenizer(file); });
   chat = read_chat_templates(file);
-  if (tokenizer && tokenizer->size() != model.config.vocabulary) {
-    fail(ErrorKind::unreadable,
-         "{}: {} tokens in tokenizer.ggml.tokens, {} rows in token_embd.weight", path,
-         tokenizer->size(), model.config.vocabulary);
-  }
 }
 
 // A model without a tokenizer that is known still takes ids.

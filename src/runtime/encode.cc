@@ -50,8 +50,9 @@ Tensor EncoderPass::run(std::span<const std::vector<TokenId>> texts, nn::Observe
 void check_text(const models::EncoderConfig& config, std::span<const TokenId> ids) {
   require(!ids.empty(), "text: it has no tokens, at least 1 is needed");
   require(std::ssize(ids) <= config.context,
-          "text: {} tokens are more than the model's context of {}; truncate shortens it",
-          ids.size(), config.context);
+          "text: {} tokens are more than the model's {} of {}; --truncate (an option of embed) "
+          "shortens it",
+          ids.size(), config.context_name, config.context);
   for (const TokenId id : ids) {
     require(id >= 0 && id < config.vocabulary, "text: id {} is not in 0 .. {}", id,
             config.vocabulary - 1);

@@ -87,7 +87,13 @@ std::string Model::decode(std::span<const TokenId> ids) const {
   return checkpoint_->text().decode(ids);
 }
 const Tokenizer& Model::tokenizer() const { return checkpoint_->text(); }
-std::string Model::token_text(TokenId id) const { return checkpoint_->text().display(id); }
+std::string Model::token_text(TokenId id) const {
+  const Checkpoint& checkpoint = *checkpoint_;
+  require(id >= 0 && id < checkpoint.facts.vocabulary, "token_text: id {} is not in 0 .. {}", id,
+          checkpoint.facts.vocabulary - 1);
+  const bool known = checkpoint.tokenizer && id < checkpoint.tokenizer->size();
+  return known ? checkpoint.tokenizer->display(id) : fmt::format("#{}", id);
+}
 
 const ChatTemplate* Model::chat_template(std::string_view name) const noexcept {
   return checkpoint_->chat.find(name);

@@ -126,7 +126,7 @@ void Regex::find_all(std::string_view text, std::vector<Found>& out) const {
                                    data.get(), context.get());
     if (result == PCRE2_ERROR_NOMATCH) break;
     if (result < 0)
-      fail(ErrorKind::invalid_argument,
+      fail(ErrorKind::unreadable,
            "encode: the tokenizer's regular expression '{}' backtracks too much on this text of {} "
            "bytes",
            pattern_, text.size());

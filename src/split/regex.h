@@ -20,7 +20,7 @@ class Regex {
     uint32_t begin, end;
   };
   // Appends the matches inside text, from the left, none overlapping; they may be empty.
-  // Throws Error(invalid_argument) if the pattern backtracks too much on this text.
+  // Throws Error(unreadable) if the pattern backtracks too much on this text.
   void find_all(std::string_view text, std::vector<Found>& out) const;
 
  private:

@@ -56,7 +56,10 @@ void check_options(std::string_view text, const EncodeOptions& options) {
 void Tokenizer::Tables::finish(std::vector<std::optional<int32_t>> known_ends) {
   shown = subwords::StringTable(vocabulary.size());
   for (int32_t id = 0; id < vocabulary.size(); ++id)
-    shown.append(parts::decode_one(decoder, inputs[id]));
+    // A control token is its name: what a decoder puts around words is no part of it.
+    shown.append(vocabulary.is_reserved(id) || vocabulary.text(id).empty()
+                     ? std::string(vocabulary.text(id))
+                     : parts::decode_one(decoder, inputs[id]));
   for (const auto& id : known_ends)
     if (id) generation_ends.push_back(*id);
   for (const std::string_view text : kEndTexts)

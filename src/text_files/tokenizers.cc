@@ -86,7 +86,13 @@ Tokenizer named(const std::string& name, const Make& make) {
     if (error.kind() != ErrorKind::unreadable || std::string_view(error.what()).starts_with(name)) {
       throw;
     }
-    fail(ErrorKind::unreadable, "{}: {}", name, error.what());
+    // Nor does it say twice which file it is.
+    std::string_view what = error.what();
+    const std::string_view file = std::string_view(name).substr(name.rfind('/') + 1);
+    if (what.starts_with(file) && what.substr(file.size()).starts_with(": ")) {
+      what.remove_prefix(file.size() + 2);
+    }
+    fail(ErrorKind::unreadable, "{}: {}", name, what);
   }
 }
 

@@ -39,11 +39,11 @@ void* Run::allocate_here(std::size_t bytes, std::size_t skip) noexcept {
 }
 
 void Run::out_of_steps() const {
-  fail("the template is over its budget of {} steps; does it end?", budget_.steps);
+  exceed("the template is over its budget of {} steps; does it end?", budget_.steps);
 }
 
 void Run::out_of_memory() const {
-  fail("the values of the template are over their budget of {} bytes", budget_.memory_bytes);
+  exceed("the values of the template are over their budget of {} bytes", budget_.memory_bytes);
 }
 
 void Run::too_deep() {

@@ -33,6 +33,13 @@ class Run {
                  fmt::format(format, std::forward<Args>(args)...));
   }
 
+  // The same as Error(unreadable): the template costs more than its budget, whoever runs it.
+  template <class... Args>
+  [[noreturn]] void exceed(fmt::format_string<Args...> format, Args&&... args) const {
+    regard::fail(ErrorKind::unreadable, "{}, line {}: {}", name_, line,
+                 fmt::format(format, std::forward<Args>(args)...));
+  }
+
   // Pays for work: one for each expression and element.
   void step(int64_t count = 1) {
     if ((steps_ -= count) < 0) out_of_steps();

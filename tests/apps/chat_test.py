@@ -141,7 +141,7 @@ class Chat(Command):
         self.assertIn("line 1: not you", self.refuse("-p", "a", "--template", str(bad)))
         bad.write_text("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}"
                        "{% endfor %}")
-        self.assertIn("over its budget", self.refuse("-p", "a", "--template", str(bad)))
+        self.assertIn("over its budget", self.refuse("-p", "a", "--template", str(bad), code=3))
         message = self.refuse("-p", "-", stdin=b"word " * 20000)
         self.assertIn("no room for an answer", message)
         self.assertIn("cannot write", self.refuse(stdin=b"/save /nowhere/x\n", code=1))

@@ -1,5 +1,6 @@
 """regard embed and tokenize on the pulled MiniLM, which speaks for every folder with a tokenizer."""
 
+import array
 import json
 import unittest
 from pathlib import Path
@@ -40,13 +41,20 @@ class Embed(Command):
         self.assertEqual(rows[0][1], "1.000")
         self.assertGreater(float(rows[0][2]), float(rows[0][3]) + 0.3)
 
+    def test_raw_vectors_are_those_of_json(self):
+        lines = self.succeed("embed", "-m", "minilm", *TEXTS[:3], "--raw").splitlines()
+        floats = lambda numbers: array.array("f", numbers)  # what both have written
+        found = [floats(float(number) for number in line.split(" ")) for line in lines]
+        self.assertEqual(found, [floats(one) for one in self.embed(*TEXTS[:3])["embeddings"]])
+
     def test_pooling_and_length(self):
         mean = self.embed("A cat sits.", "--no-normalise")["embeddings"][0]
         self.assertNotAlmostEqual(sum(x * x for x in mean), 1, places=2)
         self.assertNotEqual(self.embed("A cat sits.", "--pool", "cls"), self.embed("A cat sits."))
         self.refuse(2, ["embed", "-m", "minilm", "x", "--pool", "sum"], "--pool")
         self.refuse(2, ["embed", "-m", "minilm"], "no text")
-        self.refuse(2, ["embed", "-m", "minilm", "word " * 300], "256", "truncate")
+        self.refuse(2, ["embed", "-m", "minilm", "word " * 300], "302 tokens",
+                    "max_seq_length of 256", "--truncate")
         long = self.embed("word " * 2000, "--truncate")["ids"][0]
         self.assertEqual(len(long), 256)  # max_seq_length of sentence_bert_config.json
         self.assertEqual(long[-1], 102)

@@ -252,5 +252,38 @@ TEST(FindModel, TellsNamesFromPaths) {
   EXPECT_EQ(cache_folder(), "/home/someone/.cache/regard");
 }
 
+// Rows that no token is for fill a round number.
+TEST(Checkpoint, ReadsAGgufWhoseVocabularyIsPadded) {
+  TinyLlama tiny;
+  tiny.make();
+  TinyArray& table = tiny.arrays.at("token_embd.weight");
+  const std::vector<float> numbers = table.numbers;
+  table.dims[1] = 272;
+  table.numbers.resize(static_cast<std::size_t>(272 * tiny.width), 0.5f);
+  const TinyFile file(tiny, "padded");
+  const Model model = Model::load(file.path(), {.threads = 1});
+  EXPECT_EQ(model.facts().vocabulary, 272);
+  EXPECT_EQ(model.tokenizer().size(), 258);
+  EXPECT_EQ(model.token_text(257), "<|end|>");
+  EXPECT_EQ(model.token_text(271), "#271");
+  EXPECT_THROW(model.token_text(272), Error);
+  EXPECT_EQ(
+      model.generate(std::vector<TokenId>{271, 97}, {.tokens = 4, .ignore_eos = true}).ids.size(),
+      4u);
+
+  table.dims[1] = 250;
+  table.numbers.assign(numbers.begin(), numbers.begin() + 250 * tiny.width);
+  const TinyFile less(tiny, "cut");
+  try {
+    Model::load(less.path(), {.threads = 1});
+    ADD_FAILURE() << "tokens without a row";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::unreadable);
+    EXPECT_NE(std::string(error.what()).find("258 tokens, the embedding 250 rows"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace regard

@@ -85,6 +85,19 @@ TEST_P(Words, AsThePackage) {
   }
 }
 
+// WordPiece and Metaspace put spaces in front of words; a template's bos_token has none.
+TEST_P(Words, ControlTokensAreShownWithoutTheDecodersSpaces) {
+  const auto tokenizer = Tokenizer::from_json(read_file(std::string(GetParam()) + ".json"));
+  int64_t control = 0;
+  for (int32_t id = 0; id < tokenizer.size(); ++id) {
+    if (tokenizer.type(id) != TokenType::control) continue;
+    ++control;
+    EXPECT_EQ(tokenizer.find(tokenizer.bytes(id)), id) << tokenizer.bytes(id);
+    EXPECT_EQ(tokenizer.display(id), tokenizer.bytes(id));
+  }
+  EXPECT_GT(control, 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, Words,
                          testing::Values("wordpiece-uncased", "wordpiece-cased",
                                          "wordpiece-accents", "unigram-charsmap", "unigram-bytes",
@@ -108,6 +121,10 @@ TEST(WordsFromGguf, Bert) {
   EXPECT_EQ(shown(encoding.ids), "1 3 4 5 6 0 1 2");
   EXPECT_EQ(shown(encoding.ranges), "0-0 0-3 3-6 6-10 10-11 12-15 16-21 21-21");
   EXPECT_EQ(tokenizer.decode(encoding.ids), "unaffable!");
+  EXPECT_EQ(tokenizer.bytes(1), "[CLS]");
+  EXPECT_EQ(tokenizer.bytes(3), " un");
+  // As the package does it, a decoder of words puts spaces around those that are kept.
+  EXPECT_EQ(tokenizer.decode(std::vector<int32_t>{1, 3, 2}, ControlTokens::keep), "[CLS] un [SEP]");
   EXPECT_EQ(tokenizer.find("##aff"), 4);
   EXPECT_EQ(shown(tokenizer.encode("[CLS]", SpecialText::plain)), "1 0 0 0 2");
 
