@@ -106,7 +106,7 @@ std::string Task::text(std::span<const Id> ids) const {
     require(id >= 0 && id < std::ssize(vocabulary_), "task {}: id {} is not in 0 .. {}", name_, id,
             std::ssize(vocabulary_) - 1);
     const std::string& word = vocabulary_[static_cast<std::size_t>(id)];
-    const bool is_word = word.size() > 1 || name_ == "listops";
+    const bool is_word = (word.size() > 1 && word.front() != '<') || name_ == "listops";
     if (!made.empty() && (is_word || word_before)) made += ' ';
     made += word;
     word_before = is_word;
