@@ -72,9 +72,10 @@ Tensor taken(const Tensor& x, std::span<const int64_t> indices) {
   return made;
 }
 
+// `sums` (empty: zeros of that many places) with rows added to it where it lies.
 template <class T>
-Tensor added_up(const Tensor& rows, std::span<const int64_t> indices, int64_t places) {
-  Tensor sums = zeros_of<T>(places, rows.shape(1));
+Tensor added_up(Tensor sums, const Tensor& rows, std::span<const int64_t> indices, int64_t places) {
+  if (!sums) sums = zeros_of<T>(places, rows.shape(1));
   add_rows<T>(rows.view<T, 2>(), indices, nullptr, sums.template writable<T, 2>());
   return sums;
 }
@@ -138,12 +139,14 @@ Tensor gather(const Tensor& x, std::span<const int64_t> indices) {
   require_rows_of("gather", indices, x.shape(0));
   Tensor made = wide ? taken<double>(x, indices) : taken<float>(x, indices);
   if (!recording({&x})) return made;
-  return record(
-      std::move(made), {&x},
-      [wide, places = x.shape(0), chosen = std::vector(indices.begin(), indices.end())](
-          const Tensor& g, InputGradients& to) {
-        to.add(0, wide ? added_up<double>(g, chosen, places) : added_up<float>(g, chosen, places));
-      });
+  return record(std::move(made), {&x},
+                [wide, places = x.shape(0), chosen = std::vector(indices.begin(), indices.end())](
+                    const Tensor& g, InputGradients& to) {
+                  // A large table is neither cleared nor walked for the few rows of a step.
+                  Tensor sums = to.take(0);
+                  to.add(0, wide ? added_up<double>(std::move(sums), g, chosen, places)
+                                 : added_up<float>(std::move(sums), g, chosen, places));
+                });
 }
 
 Tensor scatter_add(Tensor x, const Tensor& rows, std::span<const int64_t> indices,

@@ -49,6 +49,26 @@ TEST(Gather, AddsGradientsInTheOrderOfIndices) {
   EXPECT_EQ(all(table.gradient()), (std::vector<double>{0, 1, 0}));
 }
 
+// Gradients of several uses meet in one sum, which a copy taken earlier does not see.
+TEST(Gather, AddsToTheSumThatIsThere) {
+  Tensor table = random_f64({5, 3}, 1);
+  table.require_gradient();
+  const Tensor cotangent = random_f64({2, 3}, 2);
+  const std::vector<int64_t> first{1, 4}, second{4, 4};
+  backward(gather(table, first), cotangent);
+  const Tensor early = table.gradient();
+  const auto before = all(early);
+  backward(gather(table, second), cotangent);
+  EXPECT_EQ(all(early), before);
+  for (int64_t row = 0; row < 5; ++row) {
+    for (int64_t i = 0; i < 3; ++i) {
+      const auto c = cotangent.view<double, 2>();
+      const double wanted = (row == 1 ? c(0, i) : 0) + (row == 4 ? c(1, i) + c(0, i) + c(1, i) : 0);
+      EXPECT_NEAR((table.gradient().view<double, 2>()(row, i)), wanted, 1e-12);
+    }
+  }
+}
+
 // Rows that nobody took get exactly 0, and the product with one-hot rows is the row itself, bit by
 // bit: ids have no geometry, embeddings do.
 TEST(Embedding, IsTheProductWithOneHotRows) {
@@ -63,6 +83,15 @@ TEST(Embedding, IsTheProductWithOneHotRows) {
   const Tensor columns_of_words = transpose(table);  // [outputs, inputs] = [width, words]
   const Tensor product = linear(one_hot, Weight{nullptr, &columns_of_words, nullptr});
   EXPECT_TRUE(gradient_check::same_numbers(product, embedding(table, ids)));
+  Tensor leaf = table.detach();
+  leaf.require_gradient();
+  backward(embedding(leaf, ids), product);
+  for (int64_t row = 0; row < words; ++row) {
+    if (std::ranges::count(ids, row) > 0) continue;
+    for (int64_t i = 0; i < width; ++i) {
+      EXPECT_EQ((leaf.gradient().view<float, 2>()(row, i)), 0.0f);
+    }
+  }
 }
 
 TEST(ScatterAdd, HasGradientsOfRowsAndWeights) {
