@@ -6,7 +6,7 @@ import unittest
 from command import BINARY, Command, environment
 
 VERBS = ["generate", "score", "tokenize", "inspect", "bench attention", "bench model", "doctor",
-         "convert", "pull"]
+         "convert", "lab", "pull"]
 
 
 class Parsing(Command):

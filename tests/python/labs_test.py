@@ -1,77 +1,125 @@
-"""Labs: every one that computes in seconds passes, and leaves the files that it names."""
+"""The labs: every arithmetic one holds, its files are whole, and its page's code runs."""
 
 import json
+import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from regard.labs import Context, Lab, find, names
-from regard.labs.__main__ import main
-from regard.labs._lab import effect_and_spread
+pytest.importorskip("matplotlib")
 
+from regard.labs import Context, Lab, find, names  # noqa: E402
+from regard.labs import _plot, _story  # noqa: E402
+from regard.labs.__main__ import main  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ARITHMETIC = [name for name in names() if find(name).kind == "arithmetic"]
 QUICK = [name for name in names() if find(name).kind != "timing"]
 
 
+def a_lab(run=None):
+    return Lab(name="made-up", items=("S0.1",), kind="arithmetic", title="t", question="q",
+               formula="f", says="s", code="", more=(), run=run)
+
+
 @pytest.mark.parametrize("name", QUICK)
-def test_lab(name, tmp_path, capsys):
-    code = main([name, "--quick", "--json", "--out", str(tmp_path)])
-    result = json.loads(capsys.readouterr().out)
-    failed = [check for check in result["checks"] if not check["pass"]]
-    assert code == 0 and result["pass"] and not failed, failed
-    assert result["name"] == name and result["checks"]
-    for key in ("what", "measured", "wanted", "pass"):
-        assert all(key in check for check in result["checks"])
-    assert {f"{name}.svg", f"{name}.png", "numbers.json"} == {p.name for p in tmp_path.iterdir()}
-    assert (tmp_path / f"{name}.svg").read_text().lstrip().startswith("<?xml")
-    assert json.loads((tmp_path / "numbers.json").read_text())["checks"] == result["checks"]
+def test_holds_and_writes_its_files(name, tmp_path, capsys):
+    assert main([name, "--quick", "--json", "--out", str(tmp_path / "a")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["name"] == name and told["pass"] is True
+    assert all(check.keys() == {"what", "measured", "wanted", "pass"} for check in told["checks"])
+    assert [pathlib.Path(file).name for file in told["files"]] == [
+        f"{name}.svg", f"{name}.png", "numbers.json"]
+    svg = (tmp_path / "a" / f"{name}.svg").read_text()
+    assert 1_000 < len(svg.encode()) < 60_000 and "<dc:date>" not in svg
+    assert (tmp_path / "a" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "a/numbers.json").read_text())["checks"] == told["checks"]
 
 
 @pytest.mark.parametrize("name", names())
 def test_what_a_lab_says_of_itself(name):
     lab = find(name)
-    assert lab.kind in ("arithmetic", "timing", "training") and lab.items
+    assert lab.kind in ("arithmetic", "timing", "training") and lab.items and lab.more
     for text in (lab.title, lab.question, lab.formula, lab.says, lab.code):
         assert text.strip()
-    compile(lab.code, name, "exec")
 
 
-def test_the_same_seed_draws_the_same_figure(tmp_path):
+@pytest.mark.parametrize("name", ARITHMETIC)
+def test_the_pages_code_runs(name, capsys):
+    exec(compile(find(name).code, f"code of {name}", "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
+def test_equal_numbers_give_equal_files(tmp_path):
     for folder in ("a", "b"):
         main(["lookup", "--quick", "--out", str(tmp_path / folder)])
-    assert (tmp_path / "a/lookup.svg").read_bytes() == (tmp_path / "b/lookup.svg").read_bytes()
+    for file in ("lookup.svg", "lookup.png", "numbers.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    main(["lookup", "--quick", "--seed", "7", "--out", str(tmp_path / "c")])
+    assert (tmp_path / "a/numbers.json").read_bytes() != (tmp_path / "c/numbers.json").read_bytes()
+
+
+def test_every_lab_has_its_place_in_the_story():
+    told = [name for chapter in _story.CHAPTERS for name in chapter.labs]
+    assert len(told) == len(set(told)) and set(names()) <= set(told)
+    assert all(find(name).name == name and find(name).run for name in names())
+
+
+def test_the_gallery_has_a_page_for_each():
+    for name in ARITHMETIC:
+        folder = ROOT / "docs/labs" / name
+        assert (folder / "README.md").is_file(), f"regard lab {name} --docs docs/labs writes it"
+        result = json.loads((folder / "numbers.json").read_text())
+        assert result["quick"] is False and result["items"] == list(find(name).items)
+        assert f"]({name}/README.md)" in (ROOT / "docs/labs/README.md").read_text()
 
 
 def test_a_failed_acceptance_is_exit_code_1(tmp_path, monkeypatch, capsys):
-    def run(lab: Context) -> None:
-        axes = lab.figure()
-        axes.plot([0, 1], [0, 1])
-        lab.label(axes, "A line", x="x", y="y")
-        lab.at_most("two", 2, 1)
+    def run(lab):
+        lab.at_most("too large", 2.0, 1.0)
+        lab.label(lab.figure(), "t", x="x", y="y")
 
-    monkeypatch.setattr(find("lookup"), "run", run)
-    assert main(["lookup", "--out", str(tmp_path)]) == 1
-    assert "FAIL  lookup: two: 2 (wanted ≤ 1)" in capsys.readouterr().out
+    monkeypatch.setattr("regard.labs.find", lambda name: a_lab(run))
+    assert main(["made-up", "--out", str(tmp_path)]) == 1
+    assert "FAIL  made-up: too large: 2 (wanted ≤ 1)" in capsys.readouterr().out
 
 
-def test_effects_are_held_against_their_spread():
-    assert effect_and_spread([3, 3, 3], [1, 1, 1]) == (2, 0)
-    lab = Context(Lab("x", (), "arithmetic", "", "", "", "", "", ()))
-    assert lab.effect("clear", [3, 3.1, 2.9], [1, 1, 1])
-    assert not lab.effect("drowned", [3, 1, 2], [1, 1, 1])
+def test_an_effect_needs_three_times_the_spread():
+    lab = Context(a_lab())
+    assert lab.effect("clear", [3, 3.1, 3.2], [1, 1, 1])
+    assert not lab.effect("noisy", [3, 1, 2], [1, 1, 1])
+    assert not lab.effect("backwards", [1, 1, 1], [2, 2, 2])
+    assert not lab.effect("small", [1.1, 1.1, 1.1], [1, 1, 1], at_least=0.5)
+    assert "not shown" in lab.checks[1].measured
     with pytest.raises(ValueError, match="three seeds"):
-        effect_and_spread([1], [0])
+        lab.effect("two", [1, 2], [0, 0])
 
 
-def test_the_command_line_refuses_in_one_line(tmp_path):
-    def refused(*words):
-        done = subprocess.run([sys.executable, "-P", "-m", "regard.labs", *words],
-                              capture_output=True, text=True)
-        assert done.stderr.count("\n") == 1 and done.stderr.startswith("regard: "), done.stderr
-        return done.returncode, done.stderr
+def test_axes_without_units_are_refused(tmp_path):
+    figure, axes = _plot.figure()
+    axes.set_xlabel("x")
+    with pytest.raises(ValueError, match="axes without a label"):
+        _plot.save(figure, tmp_path, "bare")
 
-    code, line = refused("varience")
-    assert code == 2 and "did you mean 'variance'" in line
-    assert refused()[0] == 2 and refused("lookup", "--seed", "-1")[0] == 2
-    (tmp_path / "file").write_text("")
-    assert refused("lookup", "--quick", "--out", str(tmp_path / "file"))[0] == 3
+
+def test_random_numbers_depend_on_seed_and_lab():
+    draw = Context(a_lab()).rng(1).random(4)
+    np.testing.assert_array_equal(draw, Context(a_lab()).rng(1).random(4))
+    assert (draw != Context(a_lab()).rng(2).random(4)).all()
+
+
+@pytest.mark.parametrize("words,code,said", [
+    (["varance"], 2, "did you mean 'variance'?"),
+    (["variance", "--seed", "-1"], 2, "--seed"),
+    ([], 2, "--list"),
+    (["variance", "--docs", "x", "--quick"], 2, "--docs"),
+    (["lookup", "--quick", "--out", "/proc/none"], 3, "/proc/none"),
+])
+def test_a_mistake_is_one_line(words, code, said):
+    done = subprocess.run([sys.executable, "-P", "-m", "regard.labs", *words], text=True,
+                          capture_output=True, timeout=120)
+    assert done.returncode == code and done.stdout == ""
+    assert done.stderr.startswith("regard: ") and done.stderr.count("\n") == 1
+    assert said in done.stderr

@@ -6,6 +6,7 @@ Exit codes: 0 all acceptances hold, 1 one does not, 2 usage, 3 a file cannot be 
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -117,3 +118,6 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(complain(INTERRUPTED, "interrupted"))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing left to flush
+        sys.exit(complain(FAILED, "cannot write to standard output: Broken pipe"))
