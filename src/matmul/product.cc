@@ -42,51 +42,57 @@ namespace regard::HWY_NAMESPACE {
 
 // ---- the left factor where rows are columns of memory ----
 
-constexpr int64_t kTilesTogether = 4;  // whole cache lines of a row of memory
-
-// Rows of `height` from `from` on, 256 of k at most, to out [count][kMaxTileRows]. whole: as many
-// numbers as a full tile has may be read.
-REGARD_INLINE void turn_row(const float* from, int64_t height, bool whole, float* out) {
-  if (whole) {
-    std::memcpy(out, from, kMaxTileRows * sizeof(float));
-  } else {
-    std::memcpy(out, from, static_cast<std::size_t>(height) * sizeof(float));
+// Rows of `a` from k on, at most 256 of k, to out [tiles][kInputBlock][kMaxTileRows].
+static void turn_any(const View<const float, 2>& a, int64_t k, int64_t count, float* out) {
+  const TileCut cut{a.shape[0]};
+  for (int64_t tile = 0; tile < cut.tiles; ++tile, out += kInputBlock * kMaxTileRows) {
+    for (int64_t row = cut.first_row(tile); row < cut.first_row(tile + 1); ++row) {
+      float* const to = out + row - cut.first_row(tile);
+      for (int64_t i = 0; i < count; ++i) to[i * kMaxTileRows] = a(row, k + i);
+    }
   }
 }
 
-HWY_NOINLINE void turn_rows(View<const float, 2> a, int64_t k, int64_t count, float* out) {
+// The same where rows lie one after the other: whole lines of memory, which are the numbers of
+// about four tiles. Behind a tile's rows there may be some of the next.
+static HWY_NOINLINE void turn_rows(const View<const float, 2>& a, int64_t k, int64_t count,
+                                   float* out) {
+  if (a.strides[0] != 1 && a.shape[0] > 1) return turn_any(a, k, count, out);
+  constexpr int64_t kTogether = 4;
   const TileCut cut{a.shape[0]};
-  if (a.strides[0] != 1 && a.shape[0] > 1) {
-    for (int64_t tile = 0; tile < cut.tiles; ++tile, out += kInputBlock * kMaxTileRows) {
-      for (int64_t row = cut.first_row(tile); row < cut.first_row(tile + 1); ++row) {
-        float* const to = out + row - cut.first_row(tile);
-        for (int64_t i = 0; i < count; ++i) to[i * kMaxTileRows] = a(row, k + i);
-      }
-    }
-    return;
-  }
-  for (int64_t first = 0; first < cut.tiles; first += kTilesTogether) {
-    const int64_t last = std::min(first + kTilesTogether, cut.tiles);
+  for (int64_t first = 0; first < cut.tiles; first += kTogether) {
+    const int64_t tiles = std::min(kTogether, cut.tiles - first);
+    float* const to = out + first * kInputBlock * kMaxTileRows;
+    int64_t rows[kTogether] = {};
+    for (int64_t t = 0; t < tiles; ++t) rows[t] = cut.first_row(first + t);
+    const bool whole = tiles == kTogether && rows[kTogether - 1] + kMaxTileRows <= a.shape[0];
     for (int64_t i = 0; i < count; ++i) {
       const float* const from = a.data + (k + i) * a.strides[1];
-      for (int64_t tile = first; tile < last; ++tile) {
-        const int64_t row = cut.first_row(tile);
-        turn_row(from + row, cut.first_row(tile + 1) - row, row + kMaxTileRows <= a.shape[0],
-                 out + (tile * kInputBlock + i) * kMaxTileRows);
+      if (whole) {
+        for (int64_t t = 0; t < kTogether; ++t) {
+          std::memcpy(to + (t * kInputBlock + i) * kMaxTileRows, from + rows[t],
+                      kMaxTileRows * sizeof(float));
+        }
+      } else {
+        for (int64_t t = 0; t < tiles; ++t) {
+          const int64_t height = std::min<int64_t>(kMaxTileRows, a.shape[0] - rows[t]);
+          std::memcpy(to + (t * kInputBlock + i) * kMaxTileRows, from + rows[t],
+                      static_cast<std::size_t>(height) * sizeof(float));
+        }
       }
     }
   }
 }
 
 // sums (+)= over k of the turned rows: a chain within the block, as c's.
-HWY_NOINLINE void add_row_sums(const float* turned, int64_t rows, int64_t count, bool is_first,
-                               float* sums) {
+static HWY_NOINLINE void add_row_sums(const float* turned, int64_t rows, int64_t count,
+                                      bool is_first, float* sums) {
   const TileCut cut{rows};
   for (int64_t tile = 0; tile < cut.tiles; ++tile, turned += kInputBlock * kMaxTileRows) {
-    float chain[kMaxTileRows] = {};
-    for (int64_t i = 0; i < count; ++i) {
-      for (int r = 0; r < kMaxTileRows; ++r) chain[r] += turned[i * kMaxTileRows + r];
-    }
+    alignas(64) float chain[16];  // of which a tile's rows count
+    F32x16 sum = zero();
+    for (int64_t i = 0; i < count; ++i) sum = add(sum, load(turned + i * kMaxTileRows));
+    store(sum, chain);
     for (int64_t row = cut.first_row(tile); row < cut.first_row(tile + 1); ++row) {
       sums[row] = (is_first ? 0.0f : sums[row]) + chain[row - cut.first_row(tile)];
     }
