@@ -34,7 +34,7 @@ void find(const Tensor& x, Phase phase, float epsilon, RunningStatistics& runnin
       columns.mean[i] = sums.numbers<T>()[i] / static_cast<T>(rows);
     }
     const T* const mean = columns.mean.data();
-    const Tensor squares = sum_over_rows<T>(rows, width, [&](int64_t first, int64_t count, T* to) {
+    const Tensor blocks = block_sums<T>(rows, width, [&](int64_t first, int64_t count, T* to) {
       for (int64_t row = first; row < first + count; ++row) {
         const T* from = in[row].data;
         for (int64_t i = 0; i < width; ++i) {
@@ -43,6 +43,7 @@ void find(const Tensor& x, Phase phase, float epsilon, RunningStatistics& runnin
         }
       }
     });
+    const Tensor squares = add_blocks<T>(blocks, 0, {}, running.mean.shape());
     for (std::size_t i = 0; i < size; ++i) {
       variance[i] = squares.numbers<T>()[i] / static_cast<T>(rows);
     }
@@ -95,7 +96,7 @@ void pull(const Tensor& x, const Tensor& gain, const Columns<T>& columns, Phase 
   const int64_t rows = in.shape[0], width = in.shape[1];
   const T* const mean = columns.mean.data();
   const T* const r = columns.r.data();
-  const Tensor sums = sum_over_rows<T>(rows, 2 * width, [&](int64_t first, int64_t count, T* out) {
+  const Tensor blocks = block_sums<T>(rows, 2 * width, [&](int64_t first, int64_t count, T* out) {
     for (int64_t row = first; row < first + count; ++row) {
       const T* from = in[row].data;
       const T* d = back[row].data;
@@ -105,6 +106,8 @@ void pull(const Tensor& x, const Tensor& gain, const Columns<T>& columns, Phase 
       }
     }
   });
+  const int64_t both[] = {2 * width};
+  const Tensor sums = add_blocks<T>(blocks, 0, {}, both);
   if (to.wants(0)) {
     Tensor dx = Tensor::like(x);
     const auto out = writable_rows<T>(dx);
@@ -125,8 +128,8 @@ void pull(const Tensor& x, const Tensor& gain, const Columns<T>& columns, Phase 
     });
     to.add(0, std::move(dx));
   }
-  to.add(1, sums.rows(0, width));
-  to.add(2, sums.rows(width, width));
+  if (to.wants(1)) to.add(1, add_blocks<T>(blocks, 0, to.take(1), gain.shape()));
+  if (to.wants(2)) to.add(2, add_blocks<T>(blocks, width, to.take(2), gain.shape()));
 }
 
 template <class T>

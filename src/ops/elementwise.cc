@@ -64,30 +64,33 @@ Tensor sum_of(const Tensor& row) {
   return Tensor::of(&sum, {1});
 }
 
-// `full`, shaped like the first operand, summed over what the second met.
-Tensor gathered(Tensor full, Fit how) {
-  if (how == Fit::same) return full;
-  Tensor row = column_sums(full);
-  if (how == Fit::row) return row;
-  return row.dtype() == DType::f64 ? sum_of<double>(row) : sum_of<float>(row);
+// Gives the second operand its gradient: `full`, shaped like the first, summed over what it met.
+void give_second(Tensor full, Fit how, InputGradients& to) {
+  if (how == Fit::same) return to.add(1, std::move(full));
+  if (how == Fit::row) return to.add(1, column_sums(full, to.take(1)));
+  const Tensor row = column_sums(full);
+  to.add(1, row.dtype() == DType::f64 ? sum_of<double>(row) : sum_of<float>(row));
 }
 
 template <class T>
-Tensor sums_of_columns(const Tensor& x) {
+Tensor sums_of_columns(const Tensor& x, Tensor so_far) {
   const auto in = rows_of<T>(x);
   const int64_t width = in.shape[1];
-  return sum_over_rows<T>(in.shape[0], width, [&](int64_t first, int64_t count, T* sums) {
+  const Tensor sums = block_sums<T>(in.shape[0], width, [&](int64_t first, int64_t count, T* to) {
     for (int64_t row = first; row < first + count; ++row) {
       const T* from = in[row].data;
-      for (int64_t i = 0; i < width; ++i) sums[i] += from[i];
+      for (int64_t i = 0; i < width; ++i) to[i] += from[i];
     }
   });
+  const int64_t shape[] = {width};
+  return add_blocks<T>(sums, 0, std::move(so_far), shape);
 }
 
 }  // namespace
 
-Tensor column_sums(const Tensor& x) {
-  return in_f64("column_sums", {&x}) ? sums_of_columns<double>(x) : sums_of_columns<float>(x);
+Tensor column_sums(const Tensor& x, Tensor so_far) {
+  return in_f64("column_sums", {&x}) ? sums_of_columns<double>(x, std::move(so_far))
+                                     : sums_of_columns<float>(x, std::move(so_far));
 }
 
 Tensor add(const Tensor& a, Tensor b) {
@@ -108,7 +111,7 @@ Tensor add(const Tensor& a, Tensor b) {
   if (!recorded) return sum;
   return record(std::move(sum), {&a, &b}, [how](const Tensor& g, InputGradients& to) {
     to.add(0, g);
-    if (to.wants(1)) to.add(1, gathered(g, how));
+    if (to.wants(1)) give_second(g, how, to);
   });
 }
 
@@ -118,7 +121,7 @@ Tensor sub(const Tensor& a, const Tensor& b) {
   if (!recording({&a, &b})) return made;
   return record(std::move(made), {&a, &b}, [how](const Tensor& g, InputGradients& to) {
     to.add(0, g);
-    if (to.wants(1)) to.add(1, scale(gathered(g, how), -1));
+    if (to.wants(1)) give_second(scale(g, -1), how, to);
   });
 }
 
@@ -130,7 +133,7 @@ Tensor mul(const Tensor& a, const Tensor& b) {
   return record(std::move(made), {&a, &b},
                 [a = a.detach(), b = b.detach(), how](const Tensor& g, InputGradients& to) {
                   if (to.wants(0)) to.add(0, product(g, b, how));
-                  if (to.wants(1)) to.add(1, gathered(product(g, a, Fit::same), how));
+                  if (to.wants(1)) give_second(product(g, a, Fit::same), how, to);
                 });
 }
 

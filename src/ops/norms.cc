@@ -94,16 +94,15 @@ Tensor gradient_f32(const Tensor& x, const Tensor& gain, Centre centre, float ep
   const auto out = writable_rows<float>(dx);
   const int64_t width = in.shape[1];
   const float* const gains = gain.numbers<float>().data();
-  return sum_over_rows<float>(
-      in.shape[0], 2 * width, [&](int64_t first, int64_t count, float* sums) {
-        const auto some = in.rows(first, count), backs = back.rows(first, count);
-        const auto to = out.rows(first, count);
-        if (centre == Centre::zero) {
-          rms_norm_gradient(some, gains, epsilon, backs, to, sums);
-        } else {
-          layer_norm_gradient(some, gains, epsilon, backs, to, sums, sums + width);
-        }
-      });
+  return block_sums<float>(in.shape[0], 2 * width, [&](int64_t first, int64_t count, float* sums) {
+    const auto some = in.rows(first, count), backs = back.rows(first, count);
+    const auto to = out.rows(first, count);
+    if (centre == Centre::zero) {
+      rms_norm_gradient(some, gains, epsilon, backs, to, sums);
+    } else {
+      layer_norm_gradient(some, gains, epsilon, backs, to, sums, sums + width);
+    }
+  });
 }
 
 Tensor norm(const char* call, const Tensor& x, const Tensor& gain, const Tensor& shift,
@@ -122,16 +121,17 @@ Tensor norm(const char* call, const Tensor& x, const Tensor& gain, const Tensor&
                 [x = x.detach(), gain = gain.detach(), shift = shift.detach(), centre, epsilon,
                  wide](const Tensor& dy, InputGradients& to) {
                   Tensor dx = Tensor::like(x);
-                  Tensor sums;  // [2 width]
+                  Tensor sums;  // [blocks, 2 width]
                   if (wide) {
-                    sums = Tensor({2 * gain.size()}, DType::f64);
+                    sums = Tensor({1, 2 * gain.size()}, DType::f64);
                     gradient_f64(x, gain, centre, epsilon, dy, dx, sums);
                   } else {
                     sums = gradient_f32(x, gain, centre, epsilon, dy, dx);
                   }
                   to.add(0, std::move(dx));
-                  to.add(1, sums.rows(0, gain.size()).reshape(gain.shape()));
-                  if (shift) to.add(2, sums.rows(gain.size(), gain.size()).reshape(shift.shape()));
+                  const auto add = wide ? add_blocks<double> : add_blocks<float>;
+                  if (to.wants(1)) to.add(1, add(sums, 0, to.take(1), gain.shape()));
+                  if (to.wants(2)) to.add(2, add(sums, gain.size(), to.take(2), shift.shape()));
                 });
 }
 

@@ -74,13 +74,13 @@ void over_rows(int64_t rows, int64_t width, const Work& work) {
 // Rows whose sums are one chain; the sums of such blocks are added in order.
 inline constexpr int64_t kSumRows = 64;
 
-// Σ over rows, [width], in an order that no thread changes: work(first, count, sums) adds the rows
-// of one block in ascending order to its own sums, zero at first.
+// The sums of every block, [blocks, width], in an order that no thread changes: work(first, count,
+// sums) adds the rows of one block in ascending order to its own sums, zero at first.
 template <class T, class Work>
-Tensor sum_over_rows(int64_t rows, int64_t width, const Work& work) {
+Tensor block_sums(int64_t rows, int64_t width, const Work& work) {
   const int64_t blocks = std::max<int64_t>(1, (rows + kSumRows - 1) / kSumRows);
-  Tensor partial({blocks, width}, kDTypeOf<T>);
-  const View<T, 2> sums = partial.template writable<T, 2>();
+  Tensor made({blocks, width}, kDTypeOf<T>);
+  const View<T, 2> sums = made.template writable<T, 2>();
   std::fill_n(sums.data, sums.size(), T{0});
   const auto one = [&](int64_t block, int) {
     const int64_t first = block * kSumRows;
@@ -91,17 +91,30 @@ Tensor sum_over_rows(int64_t rows, int64_t width, const Work& work) {
   } else {
     current_pool().parallel_for(blocks, one);
   }
-  Tensor total({width}, kDTypeOf<T>);
-  T* const out = total.template writable_numbers<T>().data();
-  std::copy_n(sums.data, width, out);
-  for (int64_t block = 1; block < blocks; ++block) {
-    const T* from = sums[block].data;
-    for (int64_t i = 0; i < width; ++i) out[i] += from[i];
+  return made;
+}
+
+// Columns [first, first + numbers of shape) of those sums, the blocks added in order to what is
+// there: `so_far` is InputGradients::take()'s, shaped like the result or empty. So passes over
+// whole blocks of rows give, together, the bits of one pass.
+template <class T>
+Tensor add_blocks(const Tensor& sums, int64_t first, Tensor so_far, Tensor::Shape shape) {
+  const auto blocks = sums.view<T, 2>();
+  const bool begun = static_cast<bool>(so_far);
+  Tensor total = begun ? std::move(so_far) : Tensor(shape, kDTypeOf<T>);
+  const std::span<T> out = total.template writable_numbers<T>();
+  for (int64_t block = 0; block < blocks.shape[0]; ++block) {
+    const T* from = blocks[block].data + first;
+    if (block == 0 && !begun) {
+      std::copy_n(from, out.size(), out.data());
+    } else {
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] += from[i];
+    }
   }
   return total;
 }
 
-// Σ over rows of x [..., width]: [width].
-Tensor column_sums(const Tensor& x);
+// Σ over rows of x [..., width], on top of so_far: [width].
+Tensor column_sums(const Tensor& x, Tensor so_far = {});
 
 }  // namespace regard

@@ -111,6 +111,29 @@ TEST(Rope, HasGradients) {
   }
 }
 
+// Two passes over 64 rows each give gains, shifts and rows the bits of one pass over 128.
+TEST(SumsOverRows, AddUpOverPassesToTheBitsOfOne) {
+  const Tensor x = gradient_check::to_f32(random_f64({128, 40}, 1));
+  const Tensor cotangent = gradient_check::to_f32(random_f64({128, 40}, 2));
+  const auto run = [&](int64_t rows_of_a_pass) {
+    std::vector<Tensor> leaves;
+    for (uint32_t seed = 3; seed < 6; ++seed) {
+      leaves.push_back(gradient_check::to_f32(random_f64({40}, seed)));
+      leaves.back().require_gradient();
+    }
+    for (int64_t first = 0; first < 128; first += rows_of_a_pass) {
+      const Tensor some = x.rows(first, rows_of_a_pass);
+      backward(layer_norm(some, leaves[0], leaves[1], 1e-5f) + mul(some, leaves[2]),
+               cotangent.rows(first, rows_of_a_pass));
+    }
+    return std::vector{leaves[0].gradient(), leaves[1].gradient(), leaves[2].gradient()};
+  };
+  const auto whole = run(128), parts = run(64);
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_TRUE(gradient_check::same_numbers(whole[i], parts[i])) << i;
+  }
+}
+
 // Storage is taken only where nothing is recorded: what a gradient needs is still there.
 TEST(Recording, LeavesMovedTensorsWhole) {
   EXPECT_TRUE(check_gradients(
