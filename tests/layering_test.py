@@ -49,11 +49,12 @@ LEFT = {
     "models": ["nn", "formats"],
     "families": ["models"],
     "convert": ["families", "writers"],
+    "trainable": ["convert"],
     "runtime": ["families", "text_files"],
     "inspect": ["runtime"],
     "server": ["runtime"],
     "tasks": ["base"],
-    "train": ["models", "text"],
+    "train": ["trainable", "text"],
 }
 MAX_ROOM_FILES = 14  # past about 12 files or 3,000 lines a room has a second room inside it;
                      # a header and its source count as one file

@@ -1,5 +1,6 @@
 #include "models/build.h"
 
+#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -53,6 +54,9 @@ class BlockMaker {
   }
 
  private:
+  // Of matrices whose results are summed over the layers: GPT-2, Radford et al. 2019, section 2.3.
+  double of_sums() const { return 1 / std::sqrt(2 * static_cast<double>(s_.layers)); }
+
   std::string name(const char* part) const { return prefix_ + part; }
   nn::Norm norm(const char* part, int64_t width) const {
     return weights_.norm(s_.norm, name(part), width, s_.epsilon);
@@ -73,16 +77,17 @@ class BlockMaker {
     const bool bias = s_.attention_bias;
     if (weights_.has(name("attn_qkv.weight"))) {
       const std::string all = name("attn_qkv");
-      made.query = weights_.linear(all, q, s_.width, {0, q + k + v, halves, bias});
-      made.key = weights_.linear(all, k, s_.width, {q, q + k + v, halves, bias});
-      made.value = weights_.linear(all, v, s_.width, {q + k, q + k + v, 0, bias});
+      const std::string names[] = {name("attn_q"), name("attn_k"), name("attn_v")};
+      made.query = weights_.linear(all, q, s_.width, {0, q + k + v, halves, bias, names[0]});
+      made.key = weights_.linear(all, k, s_.width, {q, q + k + v, halves, bias, names[1]});
+      made.value = weights_.linear(all, v, s_.width, {q + k, q + k + v, 0, bias, names[2]});
     } else {
       made.query = weights_.linear(name("attn_q"), q, s_.width, {0, 0, halves, bias});
       made.key = weights_.linear(name("attn_k"), k, s_.width, {0, 0, halves, bias});
       made.value = weights_.linear(name("attn_v"), v, s_.width, {0, 0, 0, bias});
     }
     made.output = weights_.linear(name("attn_output"), s_.width, s_.heads * s_.dim_v,
-                                  {0, 0, 0, bias && s_.output_bias});
+                                  {0, 0, 0, bias && s_.output_bias}, of_sums());
     if (s_.head_norms) {
       made.query_norm = norm("attn_q_norm", s_.dim);
       made.key_norm = norm("attn_k_norm", s_.dim);
@@ -94,15 +99,16 @@ class BlockMaker {
     const int64_t inner = s_.inner[static_cast<std::size_t>(layer_)];
     const Rows rows{.bias = s_.mlp_bias};
     nn::Mlp made{.activation = s_.activation};
-    if (s_.gated && !weights_.has(name("ffn_gate.weight"))) {  // Phi-3: one matrix, the gate first
-      const std::string both = name("ffn_up");
-      made.gate = weights_.linear(both, inner, s_.width, {0, 2 * inner, 0, s_.mlp_bias});
+    const bool apart = !weights_.stored() || weights_.has(name("ffn_gate.weight"));
+    if (s_.gated && !apart) {  // Phi-3: one matrix, the gate first
+      const std::string both = name("ffn_up"), gate = name("ffn_gate");
+      made.gate = weights_.linear(both, inner, s_.width, {0, 2 * inner, 0, s_.mlp_bias, gate});
       made.up = weights_.linear(both, inner, s_.width, {inner, 2 * inner, 0, s_.mlp_bias});
     } else {
       if (s_.gated) made.gate = weights_.linear(name("ffn_gate"), inner, s_.width, rows);
       made.up = weights_.linear(name("ffn_up"), inner, s_.width, rows);
     }
-    made.down = weights_.linear(name("ffn_down"), s_.width, inner, rows);
+    made.down = weights_.linear(name("ffn_down"), s_.width, inner, rows, of_sums());
     return made;
   }
 

@@ -75,32 +75,6 @@ Tensor constant(Tensor::Extents shape, float number) {
   return made;
 }
 
-namespace {
-
-template <class T>
-void fill_mask(std::span<T> mask, float rate, uint64_t seed) {
-  const T kept = T{1} / (T{1} - static_cast<T>(rate));
-  const auto least = static_cast<uint64_t>(double{rate} * 0x1p32);  // of a word that is kept
-  for (std::size_t i = 0; i < mask.size(); i += 4) {
-    const auto words = philox(counter(i / 4, 0), seed);
-    for (std::size_t n = i; n < std::min(i + 4, mask.size()); ++n) {
-      mask[n] = words[n - i] >= least ? kept : T{0};
-    }
-  }
-}
-
-}  // namespace
-
-Tensor dropout_mask(const Tensor& x, float rate, uint64_t seed) {
-  Tensor made = Tensor::like(x);
-  if (x.dtype() == DType::f64) {
-    fill_mask(made.writable_numbers<double>(), rate, seed);
-  } else {
-    fill_mask(made.writable_numbers<float>(), rate, seed);
-  }
-  return made;
-}
-
 uint64_t derived_seed(uint64_t seed, std::string_view name, uint64_t index) noexcept {
   const auto words = philox(counter(index, hash(name)), seed);
   return uint64_t{words[1]} << 32 | words[0];

@@ -24,9 +24,6 @@ struct Initial {
 // All of them the same number: biases are 0, gains 1.
 Tensor constant(Tensor::Extents shape, float number);
 
-// Like x: 0 with probability rate, else 1 / (1 - rate), drawn from (seed, index).
-Tensor dropout_mask(const Tensor& x, float rate, uint64_t seed);
-
 // A seed that depends on all of `seed`, `name` and `index`: of a layer's dropout in a step.
 uint64_t derived_seed(uint64_t seed, std::string_view name, uint64_t index = 0) noexcept;
 

@@ -48,6 +48,11 @@ struct Maker {
     }
     return made;
   }
+  BatchNorm batch_norm(const std::string& name, int64_t width) const {
+    return {parameters->add(name + ".weight", constant({width}, 1)),
+            parameters->add(name + ".bias", constant({width}, 0)),
+            std::make_shared<RunningStatistics>(RunningStatistics::of_width(width))};
+  }
 };
 
 }  // namespace regard::nn

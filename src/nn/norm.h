@@ -2,8 +2,10 @@
 // with or without a shift, or nothing at all.
 #pragma once
 
+#include <memory>
 #include <utility>
 
+#include "learning/batch_norm.h"
 #include "ops/ops.h"
 
 namespace regard::nn {
@@ -30,6 +32,18 @@ struct Norm {
     if (kind == Kind::none) return x;
     const int64_t tokens = x.shape(0), heads = x.shape(1), dim = x.shape(2);
     return (*this)(std::move(x).reshape({tokens * heads, dim})).reshape({tokens, heads, dim});
+  }
+};
+
+// Every feature normalised over the rows of the batch; in evaluation by what training saw.
+struct BatchNorm {
+  Tensor gain = {}, shift = {};  // [width]
+  // Copies share it: training moves it.
+  std::shared_ptr<RunningStatistics> running = {};
+  float epsilon = 1e-5f;
+
+  Tensor operator()(const Tensor& x, Phase phase) const {
+    return batch_norm(x, gain, shift, *running, epsilon, phase);
   }
 };
 

@@ -40,14 +40,13 @@ Texts Texts::padded(std::span<const int64_t> lengths, int64_t length) {
                     [&](std::size_t i) { return static_cast<int64_t>(i) * length; });
 }
 
-std::shared_ptr<Pass> Pass::make(Texts texts, std::vector<Kind> kinds, std::optional<Source> source,
-                                 std::optional<uint64_t> random, Observer* observer) {
+std::shared_ptr<Pass> Pass::make(Texts texts, std::vector<Kind> kinds, const PassOptions& options,
+                                 std::optional<Source> source) {
   const std::shared_ptr<Pass> made(new Pass);
   made->texts_ = std::move(texts);
   made->kinds_ = std::move(kinds);
   made->source_ = std::move(source);
-  made->random_ = random;
-  made->observer_ = observer;
+  made->options_ = options;
   const std::size_t count = made->kinds_.size() + (made->source_ ? 1 : 0);
   made->plans_.reserve(count);
   for (const Kind& kind : made->kinds_) made->plan(made->texts_.segments, kind);
@@ -80,9 +79,9 @@ void Pass::plan(const std::vector<Segment>& segments, const Kind& kind) {
 Step Pass::step() const {
   return {.positions = texts_.positions,
           .kinds = steps_,
-          .observer = observer_,
+          .observer = options_.observer,
           .source = source_ ? &source_->states : nullptr,
-          .random = random_,
+          .random = options_.random,
           .owner = shared_from_this()};
 }
 

@@ -39,14 +39,19 @@ struct Source {
   Kind kind = {};
 };
 
+// What a pass may be asked for besides its result.
+struct PassOptions {
+  std::optional<uint64_t> random = {};  // of dropout, another in each step; nothing: evaluation
+  Observer* observer = nullptr;
+};
+
 class Pass : public std::enable_shared_from_this<Pass> {
  public:
   // Kinds of self-attention in the order of Attention::kind; that of the source, if any, is the one
-  // behind them. random: see Step.
+  // behind them.
   static std::shared_ptr<Pass> make(Texts texts, std::vector<Kind> kinds,
-                                    std::optional<Source> source = {},
-                                    std::optional<uint64_t> random = {},
-                                    Observer* observer = nullptr);
+                                    const PassOptions& options = {},
+                                    std::optional<Source> source = {});
 
   // Lives on its own: it keeps the pass.
   Step step() const;
@@ -62,8 +67,7 @@ class Pass : public std::enable_shared_from_this<Pass> {
   std::vector<Segment> cross_;  // the decoder's rows over the source's keys
   std::vector<AttentionPlan> plans_;
   std::vector<AttentionStep> steps_;
-  std::optional<uint64_t> random_;
-  Observer* observer_ = nullptr;
+  PassOptions options_;
 };
 
 }  // namespace regard::nn

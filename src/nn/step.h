@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "learning/dropout.h"
 #include "nn/init.h"
 #include "ops/ops.h"
 
@@ -64,15 +65,20 @@ struct Step {
 
   // Is the rate one that drops in this step?
   bool drops(float rate) const noexcept { return random && rate > 0; }
+  // Of a weight program's random numbers.
   uint64_t seed(int64_t layer, Dropped what) const noexcept {
-    constexpr uint64_t kPlaces = 8;
-    return derived_seed(*random, "dropout",
-                        static_cast<uint64_t>(layer) * kPlaces + static_cast<uint64_t>(what));
+    return derived_seed(*random, "dropout", place(layer, what));
   }
   // x, or in training x with each number dropped at that rate and the others 1 / (1 - rate) as
   // large (Srivastava et al. 2014).
   Tensor drop(Tensor x, float rate, int64_t layer, Dropped what) const {
-    return drops(rate) ? x * dropout_mask(x, rate, seed(layer, what)) : x;
+    return drops(rate) ? dropout(std::move(x), rate, {*random, place(layer, what)}) : x;
+  }
+
+ private:
+  static uint64_t place(int64_t layer, Dropped what) noexcept {
+    constexpr uint64_t kPlaces = 8;
+    return static_cast<uint64_t>(layer) * kPlaces + static_cast<uint64_t>(what);
   }
 };
 

@@ -170,7 +170,7 @@ std::shared_ptr<Pass> Transformer::pass(const Texts& texts, const PassOptions& o
   require(!config.cross || source, "transformer: its cross-attention needs a source");
   require(config.cross || !source, "transformer: there is a source, but no cross-attention");
   if (source) source->kind = cross;
-  return Pass::make(texts, kinds, std::move(source), options.random, options.observer);
+  return Pass::make(texts, kinds, options, std::move(source));
 }
 
 Tensor Transformer::through(Tensor x, const Pass& pass) const {

@@ -61,12 +61,6 @@ struct TransformerConfig {
   bool checkpoint = false;      // blocks keep their inputs only, and are computed again
 };
 
-// What a pass may be asked for besides its result.
-struct PassOptions {
-  std::optional<uint64_t> random = {};  // of dropout, another in each step; nothing: evaluation
-  Observer* observer = nullptr;
-};
-
 struct Transformer {
   TransformerConfig config;
   std::vector<Kind> kinds;  // one, that of self-attention; with a source its kind is `cross`

@@ -1,0 +1,1 @@
+regard_test(trainable/trainable LINKS trainable runtime)
