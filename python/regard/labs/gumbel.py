@@ -67,7 +67,7 @@ def run(lab: Context) -> None:
     left, right = lab.figure(2)
     at = np.arange(4)
     for shift, p, name, hatch in ((-0.3, expected, "softmax", ""), (-0.1, hard[0], "draws", "//"),
-                                  (0.1, means[0], "mean, τ = 0.1", ".."),
+                                  (0.1, means[0], "mean, τ = 0.1", "\\\\"),
                                   (0.3, means[4], "mean, τ = 2", "xx")):
         left.bar(at + shift, p, 0.2, label=name, hatch=hatch)
     left.set_xticks(at, [f"{score:g}" for score in SCORES])

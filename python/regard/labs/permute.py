@@ -94,7 +94,7 @@ def run(lab: Context) -> None:
     lab.number("difference of the weight", edges)
 
     axes = lab.figure(width=5.4)
-    for shift, (seed, hatch) in enumerate(zip(lab.seeds, ("", "//", ".."))):
+    for shift, (seed, hatch) in enumerate(zip(lab.seeds, ("", "//", "xx"))):
         axes.barh(np.arange(4) + (shift - 1) * 0.25, [max(found[name][shift], 1e-9) for name in ways],
                   0.24, label=f"seed {seed}", hatch=hatch)
     axes.set_yticks(np.arange(4), list(ways))
