@@ -6,6 +6,7 @@
 
 #include "ops/gradient_check.h"
 #include "ops/ops.h"
+#include "simd/target.h"
 
 namespace regard {
 namespace {
@@ -131,6 +132,36 @@ TEST(SumsOverRows, AddUpOverPassesToTheBitsOfOne) {
   const auto whole = run(128), parts = run(64);
   for (std::size_t i = 0; i < whole.size(); ++i) {
     EXPECT_TRUE(gradient_check::same_numbers(whole[i], parts[i])) << i;
+  }
+}
+
+// What is computed and every gradient of it, on each target of this machine.
+TEST(Gradients, HaveTheSameBitsOnEveryTarget) {
+  const Tensor x = gradient_check::to_f32(random_f64({70, 45}, 1));
+  const Tensor cotangent = gradient_check::to_f32(random_f64({70, 45}, 2));
+  const TensorFunction f = [](auto in) {
+    Tensor y = layer_norm(in[0], in[1], in[2], 1e-5f);
+    y = activate_gated(Activation::gelu_erf, y, rms_norm(in[0], in[2], 1e-5f));
+    y = mul(softmax(activate(Activation::silu, y)), in[1]) - log_softmax(softcap(y, 2));
+    return activate(Activation::gelu_tanh, std::move(y)) + in[0];
+  };
+  std::vector<Tensor> inputs{x};
+  for (uint32_t seed = 3; seed < 5; ++seed) {
+    inputs.push_back(gradient_check::to_f32(random_f64({45}, seed)));
+  }
+  gradient_check::Run definition;
+  {
+    const ScopedTarget forced(Target::scalar);
+    definition = gradient_check::run(f, inputs, cotangent);
+  }
+  for (const Target target : available_targets()) {
+    SCOPED_TRACE(name(target));
+    const ScopedTarget forced(target);
+    const gradient_check::Run got = gradient_check::run(f, inputs, cotangent);
+    EXPECT_TRUE(gradient_check::same_numbers(got.result, definition.result));
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      EXPECT_TRUE(gradient_check::same_numbers(got.gradients[i], definition.gradients[i])) << i;
+    }
   }
 }
 
