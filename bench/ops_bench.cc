@@ -3,6 +3,8 @@
 // small character model, 8192 a small vocabulary.
 //
 //   build/release/bench/ops_bench
+//
+// Tried: Philox for every element of dropout, 5.8 ms where its mask.h now takes 0.26.
 #include <benchmark/benchmark.h>
 
 #include <functional>

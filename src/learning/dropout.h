@@ -15,9 +15,9 @@ struct Draw {
   uint64_t key = 0;
 };
 
-// x with each element 0 with probability `rate`, else divided by 1 - rate. Element i of draw d
-// falls out when word i mod 4 of philox({i / 4, d.key}, d.seed) is below rate · 2³².
-// rate 0 is x itself. Throws Error unless 0 <= rate < 1.
+// x with each element 0 with probability `rate`, else divided by 1 - rate. Element i of a draw
+// falls out when its word (learning/mask.h) is below rate · 2³². rate 0 is x itself. Throws Error
+// unless 0 <= rate < 1.
 Tensor dropout(Tensor x, float rate, const Draw& draw);
 
 }  // namespace regard

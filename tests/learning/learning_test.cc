@@ -7,8 +7,10 @@
 #include "learning/batch_norm.h"
 #include "learning/cast.h"
 #include "learning/dropout.h"
+#include "learning/mask.h"
 #include "ops/gradient_check.h"
 #include "ops/ops.h"
+#include "simd/target.h"
 
 namespace regard {
 namespace {
@@ -54,6 +56,45 @@ TEST(Dropout, IsNamedBySeedKeyAndElement) {
       same += (made.numbers<float>()[i] == 0) == (first.numbers<float>()[i] == 0);
     }
     EXPECT_NEAR(static_cast<double>(same) / static_cast<double>(x.size()), 0.5, 0.03);
+  }
+}
+
+// Every target draws the words that the scalar definition gives, at every edge of a vector.
+TEST(Dropout, DrawsTheSameOnEveryTarget) {
+  const Mask mask{.first = 0x9E3779B9u, .second = 77, .threshold = 0x60000000u, .kept = 1.5f};
+  for (const int64_t count : {0, 1, 15, 16, 17, 33, 4096}) {
+    for (const uint32_t element : {0u, 5u, ~0u - 20}) {
+      std::vector<float> x(static_cast<std::size_t>(count));
+      for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i) - 7.5f;
+      for (const Target target : available_targets()) {
+        SCOPED_TRACE(name(target));
+        const ScopedTarget forced(target);
+        std::vector<float> out(x.size() + 16, -3.0f);
+        mask_numbers(x.data(), element, count, mask, out.data());
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          const bool left_out = mask.word(element + static_cast<uint32_t>(i)) < mask.threshold;
+          ASSERT_EQ(out[i], left_out ? 0.0f : 1.5f * x[i]) << i;
+        }
+        for (std::size_t i = x.size(); i < out.size(); ++i) ASSERT_EQ(out[i], -3.0f);
+      }
+    }
+  }
+}
+
+// Neighbours, and elements a power of two apart, fall out independently of each other.
+TEST(Dropout, ShowsNoPattern) {
+  const int64_t count = 1 << 18;
+  const Tensor ones = Tensor::of(std::vector<float>(count, 1.0f).data(), {count});
+  const Tensor made = dropout(ones, 0.5f, {11, 12});
+  const auto out = made.numbers<float>();
+  for (int64_t apart = 1; apart < count / 2; apart *= 2) {
+    int64_t both = 0;
+    for (int64_t i = 0; i + apart < count; ++i) {
+      both +=
+          out[static_cast<std::size_t>(i)] == 0 && out[static_cast<std::size_t>(i + apart)] == 0;
+    }
+    EXPECT_NEAR(static_cast<double>(both) / static_cast<double>(count - apart), 0.25, 0.006)
+        << apart;
   }
 }
 
