@@ -54,7 +54,8 @@ LEFT = {
     "inspect": ["runtime"],
     "server": ["runtime"],
     "tasks": ["base"],
-    "train": ["trainable", "text"],
+    "data": ["text_files", "tasks"],
+    "train": ["trainable", "data"],
 }
 MAX_ROOM_FILES = 14  # past about 12 files or 3,000 lines a room has a second room inside it;
                      # a header and its source count as one file

@@ -1,0 +1,1 @@
+regard_test(data/data LINKS data)
