@@ -76,6 +76,8 @@ NB_MODULE(_core, module) {
   regard::python::bind_linear_attention(module);
   regard::python::bind_tensor(module);
   regard::python::bind_ops(module);
+  regard::python::bind_transformer(module);
+  regard::python::bind_optimiser(module);
   regard::python::bind_tokenizer(module);
   regard::python::bind_model(module);
 }

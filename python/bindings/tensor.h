@@ -33,5 +33,7 @@ auto on_pool(const Work& work) {
 
 void bind_tensor(nanobind::module_& module);
 void bind_ops(nanobind::module_& module);
+void bind_transformer(nanobind::module_& module);
+void bind_optimiser(nanobind::module_& module);
 
 }  // namespace regard::python

@@ -141,7 +141,8 @@ Expr bucket_bias(std::span<const float> table, int64_t heads, const EncoderSetti
 }
 
 Decoder build_encoder(const Settings& s, const Weights& weights) {
-  require(!weights.learns(), "{}: a family with an encoder is not trained; nn::make_encoder_decoder() makes what is",
+  require(!weights.learns(),
+          "{}: a family with an encoder is not trained; nn::make_encoder_decoder() makes what is",
           s.architecture);
   refuse_more_layers(weights, "", s.layers);
   auto encoder = std::make_shared<Encoder>();
@@ -159,7 +160,8 @@ Decoder build_encoder(const Settings& s, const Weights& weights) {
 }
 
 Decoder build_encoder_decoder(const Settings& s, const Weights& weights) {
-  require(!weights.learns(), "{}: a family with an encoder is not trained; nn::make_encoder_decoder() makes what is",
+  require(!weights.learns(),
+          "{}: a family with an encoder is not trained; nn::make_encoder_decoder() makes what is",
           s.architecture);
   const int64_t layers = s.encoder.decoder_layers;
   refuse_more_layers(weights, "enc.", s.layers);

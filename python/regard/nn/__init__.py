@@ -2,6 +2,7 @@
 
 from regard._tensor import Tensor, checkpointed, no_gradient, set_threads, tensor
 from regard.nn._layers import (
+    BatchNorm,
     Dropout,
     Embedding,
     LayerNorm,
@@ -12,8 +13,9 @@ from regard.nn._layers import (
     parameter,
 )
 from regard.nn._module import Module
+from regard.nn._transformer import EncoderDecoder, Transformer
 
 __all__ = [
-    "Dropout", "Embedding", "LayerNorm", "Linear", "Mlp", "Module", "RMSNorm", "Tensor",
-    "checkpointed", "no_gradient", "normal", "parameter", "set_threads", "tensor",
+    "BatchNorm", "Dropout", "Embedding", "EncoderDecoder", "LayerNorm", "Linear", "Mlp", "Module",
+    "RMSNorm", "Tensor", "Transformer", "checkpointed", "no_gradient", "normal", "parameter", "set_threads", "tensor",
 ]

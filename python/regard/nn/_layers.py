@@ -84,6 +84,22 @@ class RMSNorm(Module):
         return ops.rms_norm(flat, self.gain, self.epsilon).reshape(*front, x.shape[-1])
 
 
+class BatchNorm(Module):
+    """Every feature normalised over all rows of the batch, gain and shift behind; in evaluation by
+    running means. Ioffe and Szegedy 2015. A row's result depends on the others, padding included."""
+
+    def __init__(self, width: int, *, epsilon: float = 1e-5, momentum: float = 0.1) -> None:
+        self.gain = parameter(np.ones(width, np.float32))
+        self.shift = parameter(np.zeros(width, np.float32))
+        self.epsilon = epsilon
+        self.running = ops.RunningStatistics(width, momentum)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        flat, front = rows_of(x)
+        return ops.batch_norm(flat, self.gain, self.shift, self.running, self.epsilon,
+                              self.training).reshape(*front, x.shape[-1])
+
+
 class Dropout(Module):
     """Each number is 0 with probability rate and 1/(1 - rate) times itself else, while training.
 
