@@ -22,7 +22,7 @@ plan = regard.AttentionPlan([0, 2048], heads=1, kv_heads=1, dim=64)
 print(plan.workspace_bytes, "bytes of workspace; all scores would take", 4 * 2048**2)
 """,
     more=("larger blocks of rows: fewer passes over k and v, until they no longer fit",
-          "[scaling-n](../scaling-n/README.md) times what is counted here",
+          "`regard bench attention` times what is counted here",
           "`regard.explain()` of your own shapes and masks"))
 
 BLOCKS = (64, 128, 256)

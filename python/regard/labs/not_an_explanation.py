@@ -130,7 +130,7 @@ def run(lab: Context) -> None:
     left.stairs(-shown[1][order], fill=True, color=COLOURS[1], label="others, drawn downwards")
     lab.label(left, "Two distributions, one output", x="key, by its weight", y="weight (share of 1)")
     for name, weight, change in points:
-        some = np.linspace(0, len(weight) - 1, 150).astype(int)
+        some = np.linspace(0, len(weight) - 1, 50).astype(int)
         right.plot(weight[some], np.maximum(change[some] / change.max(), 1e-6), linestyle="",
                    markersize=3, label=name)
     right.set_xscale("log")
