@@ -71,6 +71,7 @@ def test_the_gallery_has_a_page_for_each():
     for name in ARITHMETIC:
         folder = ROOT / "docs/labs" / name
         assert (folder / "README.md").is_file(), f"regard lab {name} --docs docs/labs writes it"
+        assert (folder / f"{name}.svg").stat().st_size < 60_000
         result = json.loads((folder / "numbers.json").read_text())
         assert result["quick"] is False and result["items"] == list(find(name).items)
         assert f"]({name}/README.md)" in (ROOT / "docs/labs/README.md").read_text()

@@ -130,11 +130,12 @@ def run(lab: Context) -> None:
     left.stairs(-shown[1][order], fill=True, color=COLOURS[1], label="others, drawn downwards")
     lab.label(left, "Two distributions, one output", x="key, by its weight", y="weight (share of 1)")
     for name, weight, change in points:
-        some = np.linspace(0, len(weight) - 1, 50).astype(int)
-        right.plot(weight[some], np.maximum(change[some] / change.max(), 1e-6), linestyle="",
+        some = np.linspace(0, len(weight) - 1, 45).astype(int)
+        right.plot(np.maximum(weight[some], 1e-6), np.maximum(change[some] / change.max(), 1e-6), linestyle="",
                    markersize=3, label=name)
     right.set_xscale("log")
     right.set_yscale("log")
+    right.minorticks_off()
     lab.label(right, "Weight against effect of a cut", x="weight (share of 1)",
               y="change of the output (largest: 1)", legend="lower right")
 
