@@ -65,7 +65,7 @@ PackedMatrix panels_of(const Tensor& w) {
 
 void check_bias(const Weight& weight, int64_t outputs) {
   require(!given(weight.bias) || (weight.bias->rank() == 1 && weight.bias->shape(0) == outputs),
-          "linear: a bias {} for {} outputs", *weight.bias, outputs);
+          "linear: a bias {} for {} outputs", or_empty(weight.bias), outputs);
 }
 
 void multiply_f32(const Tensor& x, std::span<const Weight> weights, std::span<Tensor> y) {
