@@ -19,7 +19,7 @@ struct Rotation {
 
   Tensor operator()(Tensor x, const Step& step) const {
     if (!table) return x;
-    return rope(std::move(x), *table, step.turns.empty() ? step.positions : step.turns, layout);
+    return rope(std::move(x), table, step.turns.empty() ? step.positions : step.turns, layout);
   }
 };
 

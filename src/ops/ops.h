@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -121,10 +122,12 @@ Tensor activate_gated(Activation function, const Tensor& gate, Tensor up);
 Tensor scale(Tensor x, float factor);  // x · factor
 Tensor softcap(Tensor x, float cap);   // tanh(x / cap) · cap
 
-// Rotates every head of x [tokens, heads, dim] by the position of its token. The table is not kept:
-// it must live until backward() is done.
+// Rotates every head of x [tokens, heads, dim] by the position of its token. Of the first the table
+// is not kept: it must live until backward() is done.
 Tensor rope(Tensor x, const RopeTable& table, std::span<const int32_t> positions,
             RopeLayout layout);
+Tensor rope(Tensor x, const std::shared_ptr<const RopeTable>& table,
+            std::span<const int32_t> positions, RopeLayout layout);
 
 // Stores k and v of one layer behind the keys that each segment has, then lets q look at them all.
 //   q [tokens, heads, dim]   k [tokens, kv_heads, dim]   v [tokens, kv_heads, dim_v]

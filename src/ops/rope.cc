@@ -61,6 +61,13 @@ Tensor turn(const Tensor& x, Tensor made, const RopeTable& table,
 
 Tensor rope(Tensor x, const RopeTable& table, std::span<const int32_t> positions,
             RopeLayout layout) {
+  return rope(std::move(x), std::shared_ptr<const RopeTable>(std::shared_ptr<void>(), &table),
+              positions, layout);
+}
+
+Tensor rope(Tensor x, const std::shared_ptr<const RopeTable>& owned,
+            std::span<const int32_t> positions, RopeLayout layout) {
+  const RopeTable& table = *owned;
   const bool wide = in_f64("rope", {&x});
   require(x.rank() == 3 && std::ssize(positions) == x.shape(0), "rope: {} positions for {}",
           positions.size(), x);
@@ -80,9 +87,9 @@ Tensor rope(Tensor x, const RopeTable& table, std::span<const int32_t> positions
       run(x, recorded ? Tensor::like(x) : place_of(x), table, positions, layout, Way::forwards);
   if (!recorded) return made;
   return record(std::move(made), {&x},
-                [run, &table, layout, at = std::vector(positions.begin(), positions.end())](
+                [run, owned, layout, at = std::vector(positions.begin(), positions.end())](
                     const Tensor& g, InputGradients& to) {
-                  to.add(0, run(g, Tensor::like(g), table, at, layout, Way::backwards));
+                  to.add(0, run(g, Tensor::like(g), *owned, at, layout, Way::backwards));
                 });
 }
 

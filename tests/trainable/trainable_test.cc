@@ -10,10 +10,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "families/families.h"
 #include "learning/losses.h"
 #include "regard/model.h"
 #include "tensor/pool.h"
 #include "tensor/tape.h"
+#include "trainable/presets.h"
 #include "trainable/save.h"
 
 namespace regard {
@@ -37,7 +39,7 @@ json sizes(json more) {
   return config;
 }
 
-const std::vector<std::pair<const char*, json>>& families() {
+const std::vector<std::pair<const char*, json>>& cases() {
   static const std::vector<std::pair<const char*, json>> all{
       {"gpt2", json{{"model_type", "gpt2"},
                     {"n_layer", 2},
@@ -82,7 +84,7 @@ Tensor loss_of(const models::Trainable& model) {
 }
 
 TEST(Trainable, SavesWhatGenerateLoadsToTheSameBits) {
-  for (const auto& [name, config] : families()) {
+  for (const auto& [name, config] : cases()) {
     SCOPED_TRACE(name);
     const Folder folder;
     const models::Trainable model = made(config);
@@ -107,7 +109,7 @@ TEST(Trainable, SavesWhatGenerateLoadsToTheSameBits) {
 }
 
 TEST(Trainable, PassesGradientsToEveryLeaf) {
-  for (const auto& [name, config] : families()) {
+  for (const auto& [name, config] : cases()) {
     SCOPED_TRACE(name);
     const models::Trainable model = made(config);
     backward(loss_of(model));
@@ -121,7 +123,7 @@ TEST(Trainable, PassesGradientsToEveryLeaf) {
 }
 
 TEST(Trainable, HasTheSameGradientsRecomputedAndOnMoreThreads) {
-  models::Trainable model = made(families()[1].second);
+  models::Trainable model = made(cases()[1].second);
   model.set_dropout(0.1f, 0.1f);
   std::vector<Tensor> first;
   for (const int threads : {1, 2, 3}) {
@@ -143,7 +145,7 @@ TEST(Trainable, HasTheSameGradientsRecomputedAndOnMoreThreads) {
 
 // A few steps downhill must lower the loss: gradients point where they should.
 TEST(Trainable, LearnsATextByHeart) {
-  models::Trainable model = made(families()[1].second);
+  models::Trainable model = made(cases()[1].second);
   const double before = loss_of(model).numbers<float>()[0];
   for (int step = 0; step < 40; ++step) {
     model.parameters.clear_gradients();
@@ -160,7 +162,7 @@ TEST(Trainable, LearnsATextByHeart) {
 
 TEST(Trainable, NarrowsMatricesWhereItIsAsked) {
   const Folder folder;
-  const models::Trainable model = made(families()[1].second);
+  const models::Trainable model = made(cases()[1].second);
   models::save(model, folder.path, {.dtype = DType::bf16, .files = {{"note.txt", "trained here"}}},
                json{{"eos_token_id", 2}});
   EXPECT_EQ(fs::file_size(folder.path / "note.txt"), 12u);
@@ -172,6 +174,31 @@ TEST(Trainable, NarrowsMatricesWhereItIsAsked) {
   EXPECT_EQ(b, to_f32(to_bf16(a)));
 }
 
+// S4.19: GPT-2 has 12 heads (its smallest; 25 its largest), GPT-3 96.
+TEST(Presets, HaveThePublishedSizes) {
+  struct Published {
+    const char* name;
+    int64_t layers, heads, numbers;
+  };
+  for (const Published& one : {Published{"gpt2", 12, 12, 124439808},
+                               {"gpt2-medium", 24, 16, 354823168},
+                               {"gpt2-large", 36, 20, 774030080},
+                               {"gpt2-xl", 48, 25, 1557611200},
+                               {"gpt3-175b", 96, 96, 174604259328}}) {
+    const models::Settings settings =
+        regard::families::read_config(models::preset(one.name), regard::families::gpt2());
+    EXPECT_EQ(settings.layers, one.layers) << one.name;
+    EXPECT_EQ(settings.heads, one.heads) << one.name;
+    EXPECT_EQ(models::count_numbers(settings), one.numbers) << one.name;
+  }
+  // What is counted is what is made.
+  for (const auto& [name, config] : cases()) {
+    const models::Trainable model = made(config);
+    EXPECT_EQ(models::count_numbers(model.settings), model.parameters.numbers()) << name;
+  }
+  EXPECT_THROW(models::preset("gpt5"), Error);
+}
+
 TEST(Trainable, SaysWhatIsWrong) {
   const auto message = [](const auto& call) -> std::string {
     try {
@@ -181,7 +208,7 @@ TEST(Trainable, SaysWhatIsWrong) {
     }
     return "";
   };
-  const models::Trainable model = made(families()[1].second);
+  const models::Trainable model = made(cases()[1].second);
   const nn::Texts texts = nn::Texts::packed(std::vector<int64_t>{65});
   const std::vector<int32_t> ids(65, 1);
   EXPECT_EQ(message([&] { model.logits(ids, texts); }),
