@@ -21,6 +21,7 @@ MAP = "cividis"  # made for colour-blind eyes
 _STYLE = {
     "axes.prop_cycle": (cycler(color=COLOURS) + cycler(linestyle=LINES) + cycler(marker=MARKERS)),
     "axes.grid": True,
+    "axes.axisbelow": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 10.5,

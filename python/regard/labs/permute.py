@@ -101,7 +101,7 @@ def run(lab: Context) -> None:
     axes.set_xscale("log")
     axes.invert_yaxis()
     lab.label(axes, "Tokens change places", x="‖f(ΠX) − Πf(X)‖ / ‖f(X)‖", y="what knows of order",
-              legend="lower left")
+              legend="upper right")
 
 
 def weight(x: np.ndarray, w: list[np.ndarray], row: int, *, rotate: bool = False,
