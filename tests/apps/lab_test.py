@@ -4,11 +4,14 @@ import json
 import os
 import stat
 import unittest
+from pathlib import Path
 
-from command import Command, environment
+from command import BINARY, Command, environment
 
 # Stands for a Python with the labs: answers the probe, and tells what it was run with.
 FAKE = "#!/bin/sh\nif [ \"$2\" = -c ]; then exit ${PROBE:-0}; fi\nprintf '%s\\n' \"$@\"\nexit 1\n"
+NAMED = os.environ.get("REGARD_PYTHON")
+VENV = Path(BINARY).resolve().parents[2] / ".venv/bin/python"
 
 
 class Lab(Command):
@@ -41,9 +44,10 @@ class Lab(Command):
         self.refuse(2, ["lab", "variance", "--seed", "-1"], "--seed", "'-1'")
         self.refuse(2, ["lab", "all", "--docs", "d", "--quick"], "--docs")
 
-    @unittest.skipUnless(os.environ.get("REGARD_PYTHON"), "REGARD_PYTHON names no Python with labs")
+    @unittest.skipUnless(NAMED or VENV.exists(), "REGARD_PYTHON names no Python, and no .venv lies "
+                         "beside the build: scripts/setup --python makes it")
     def test_a_lab(self):
-        env = environment(REGARD_PYTHON=os.environ["REGARD_PYTHON"])
+        env = environment(REGARD_PYTHON=NAMED)
         self.assertIn("variance\n", self.succeed("lab", "--list", env=env))
         told = self.json_of("lab", "lookup", "--quick", "--out", str(self.folder / "o"), env=env)
         self.assertTrue(told["pass"])
