@@ -12,6 +12,7 @@
 
 #include "families/families.h"
 #include "learning/losses.h"
+#include "models/tiny_llama.h"
 #include "regard/model.h"
 #include "tensor/pool.h"
 #include "tensor/tape.h"
@@ -106,6 +107,23 @@ TEST(Trainable, SavesWhatGenerateLoadsToTheSameBits) {
     }
     EXPECT_THROW(models::save(model, folder.path), Error);  // never written over
   }
+}
+
+// GGUF has rows of Q and K in the order of pairs, of which the leaves are halves again.
+TEST(Trainable, GoesOnFromAGgufFile) {
+  const fs::path file = TinyLlama{.biases = true}.make().save("trainable_from_gguf.gguf");
+  ThreadPool pool(2);
+  const models::Trainable model = models::load_trainable(file, pool);
+  const nn::Texts texts = nn::Texts::packed(std::vector<int64_t>{std::ssize(kIds)});
+  const Tensor logits = model.logits(kIds, texts);
+  const ForwardOptions exact{.run = {.kv = DType::f32}};
+  const Model from_gguf = Model::load(file.string(), {.threads = 1});
+  EXPECT_TRUE(same(logits.numbers<float>(), from_gguf.forward(kIds, exact).logits));
+  const Folder folder;
+  models::save(model, folder.path);
+  const Model from_folder = Model::load(folder.path.string(), {.threads = 1});
+  EXPECT_TRUE(same(logits.numbers<float>(), from_folder.forward(kIds, exact).logits));
+  fs::remove(file);
 }
 
 TEST(Trainable, PassesGradientsToEveryLeaf) {
