@@ -43,5 +43,7 @@ extern const Maker kCopy, kReverse, kSort, kInduction, kRecall;
 extern const Maker kDates, kAddition;
 // trees.cc
 extern const Maker kDyck, kListops;
+// shapes.cc
+extern const Maker kShapes;
 
 }  // namespace regard::tasks

@@ -13,9 +13,9 @@ constexpr int64_t kMostTokens = 65536, kMostSymbols = 512, kMostDepth = 1000;
 constexpr uint64_t kHeldOut = 10;  // every so many-th source
 constexpr int kMostDraws = 10'000;
 
-const std::array<const Maker*, 9>& makers() {
-  static const std::array<const Maker*, 9> all = {
-      &kCopy, &kReverse, &kSort, &kDates, &kAddition, &kRecall, &kInduction, &kDyck, &kListops};
+const std::array<const Maker*, 10>& makers() {
+  static const std::array<const Maker*, 10> all = {
+      &kCopy, &kReverse, &kSort, &kDates, &kAddition, &kRecall, &kInduction, &kDyck, &kListops, &kShapes};
   return all;
 }
 

@@ -7,6 +7,7 @@
 //   induction   a random string that repeats: the second time it is known (Olsson et al. 2022)
 //   dyck        Dyck-2: brackets of two kinds, closed in order
 //   listops     nested MIN, MAX, MED, SM of digits (Nangia and Bowman 2018)
+//   shapes      a picture of 12 by 12 points, row by row -> square, disc, cross or triangle
 #pragma once
 
 #include <cstdint>

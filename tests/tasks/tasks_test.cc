@@ -10,6 +10,7 @@
 #include <string>
 
 #include "regard/error.h"
+#include "tasks/shapes.h"
 
 namespace regard::tasks {
 namespace {
@@ -30,7 +31,7 @@ void for_examples(const Task& task, const Rule& rule) {
 }
 
 TEST(Tasks, EveryNameMakesTheSameExamplesAgain) {
-  EXPECT_EQ(names().size(), 9u);
+  EXPECT_EQ(names().size(), 10u);
   for (const std::string_view name : names()) {
     const Task task(name), again(name);
     const Example late = task.example(1, 99);
@@ -69,6 +70,47 @@ TEST(Tasks, CopyReverseSort) {
     EXPECT_TRUE(std::ranges::is_sorted(e.target));
     EXPECT_TRUE(std::ranges::is_permutation(e.target, e.source));
   });
+}
+
+// Figures are told apart by how much of the square around them they cover, and triangles by being
+// wider below.
+TEST(Tasks, ShapesAreOfTheirKind) {
+  std::map<int32_t, double> covered, counted, lower;
+  for_examples(Task("shapes"), [&](const Example& e) {
+    const ShapeImage image = as_image(e);
+    ASSERT_EQ(std::ssize(image.points), kShapeSide * kShapeSide);
+    ASSERT_TRUE(image.kind >= 0 && image.kind < kShapeKinds);
+    // The largest square without noise around it: rows and columns with two dark points at least.
+    std::vector<int64_t> rows, columns;
+    double dark = 0;
+    for (int64_t i = 0; i < kShapeSide; ++i) {
+      double in_row = 0, in_column = 0;
+      for (int64_t j = 0; j < kShapeSide; ++j) {
+        in_row += image.points[static_cast<std::size_t>(i * kShapeSide + j)];
+        in_column += image.points[static_cast<std::size_t>(j * kShapeSide + i)];
+      }
+      dark += in_row;
+      if (in_row > 1) rows.push_back(i);
+      if (in_column > 1) columns.push_back(i);
+    }
+    ASSERT_FALSE(rows.empty() || columns.empty());
+    covered[image.kind] += dark / static_cast<double>((rows.back() - rows.front() + 1) *
+                                                      (columns.back() - columns.front() + 1));
+    counted[image.kind] += 1;
+    for (int64_t i = 0; i < kShapeSide * kShapeSide; ++i) {  // below its middle, or above
+      const int64_t side = 2 * (i / kShapeSide) - rows.front() - rows.back();
+      const double point = image.points[static_cast<std::size_t>(i)];
+      lower[image.kind] += (side > 0 ? point : side < 0 ? -point : 0) / dark;
+    }
+  });
+  ASSERT_EQ(counted.size(), 4u);
+  const auto mean = [&](int32_t kind) { return covered[kind] / counted[kind]; };
+  EXPECT_GT(mean(0), 0.9);
+  EXPECT_NEAR(mean(1), 0.8, 0.07);  // π / 4
+  EXPECT_NEAR(mean(2), 0.5, 0.12);
+  EXPECT_NEAR(mean(3), 0.8, 0.07);
+  for (int32_t kind = 0; kind < 3; ++kind) EXPECT_NEAR(lower[kind] / counted[kind], 0, 0.03);
+  EXPECT_GT(lower[3] / counted[3], 0.2);
 }
 
 TEST(Tasks, RecallAsksForTheValueOfAKey) {
