@@ -85,7 +85,7 @@ nn::Matrix Weights::matrix(const std::string& name, int64_t outputs, int64_t inp
                            const Rows& rows) const {
   if (!stored()) {
     const Tensor made = make_.initial.normal(name, {outputs, inputs}, make_.deviation);
-    return nn::Matrix(make_.parameters->add(name, made));
+    return nn::Matrix(make_.leaf(name, made));
   }
   const int64_t all = rows.all > 0 ? rows.all : outputs;
   const TensorInfo& tensor = checked(name, 2, {all, inputs, 1, 1});

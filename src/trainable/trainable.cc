@@ -47,7 +47,7 @@ Trainable make_trainable(const Settings& settings, const Family& family,
           numbers.deviation);
   Trainable made;
   made.settings = settings;
-  const nn::Maker make{&made.parameters, {numbers.seed}, numbers.deviation};
+  const nn::Maker make{&made.parameters, {numbers.seed}, numbers.deviation, numbers.dtype};
   made.model = build_decoder(settings, Weights(make));
   settle(made, family);
   return made;

@@ -41,6 +41,7 @@ struct Trainable {
 struct FirstNumbers {
   uint64_t seed = 0;
   double deviation = 0.02;
+  DType dtype = DType::f32;  // f64: for checks of gradients
 };
 
 // The family and sizes that a config.json of transformers asks for.
