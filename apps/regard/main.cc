@@ -29,6 +29,7 @@ constexpr Verb kVerbs[] = {
     {"embed", "texts as vectors, and how near they are", embed},
     {"tokenize", "a text as token ids, and back", tokenize},
     {"inspect", "where a token looked, and what came of it", inspect},
+    {"train", "teach a model a text or a task", train},
     {"lab", "measure and draw what is said about attention", lab},
     {"bench attention", "time the operator against this machine's ceilings", bench_attention},
     {"bench model", "time a model, tokens per second", bench_model},

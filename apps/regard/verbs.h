@@ -16,6 +16,7 @@ int bench_attention(const Arguments& arguments);
 int bench_model(const Arguments& arguments);
 int doctor(const Arguments& arguments);
 int lab(const Arguments& arguments);
+int train(const Arguments& arguments);
 int convert(const Arguments& arguments);
 int pull(const Arguments& arguments);
 

@@ -1,0 +1,6 @@
+regard_test(train/config LINKS train)
+regard_test(train/trainer LINKS train)
+regard_test(train/family LINKS train runtime)
+if(TARGET regard_cli)
+  regard_command_test(train/command)
+endif()
