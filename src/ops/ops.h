@@ -10,8 +10,8 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
