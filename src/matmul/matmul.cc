@@ -103,9 +103,9 @@ void many_rows(const PanelShare& share) {
                         last, weights + j * kInputBlock * kPanel);
         }
         if (columns == kPair) {
-          run_tiles<kPair>(rows, last - k, weights, to);
+          run_tiles<kPair>(rows, last - k, RightPanels{weights}, to);
         } else {
-          run_tiles<1>(rows, last - k, weights, to);
+          run_tiles<1>(rows, last - k, RightPanels{weights}, to);
         }
         if (last == share.inputs && share.bias != nullptr) {
           add_bias(share.bias + feature, std::min(columns * kPanel, share.outputs - feature),

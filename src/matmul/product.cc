@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <type_traits>
 
 #include "base/arena.h"
 #include "base/check.h"
@@ -101,20 +102,30 @@ static HWY_NOINLINE void add_row_sums(const float* turned, int64_t rows, int64_t
 
 // ---- a share ----
 
+constexpr int64_t kFewTiles = 4;
+
 template <class T, class LeftRows>
 void multiply_block(const Product& p, const LeftRows& left, int64_t k, int64_t count) {
   alignas(64) float weights[kPair * kInputBlock * kPanel];
   const int64_t columns = p.b.shape[1];
+  // So few rows read the right factor where it lies sooner than it is copied.
+  const bool few =
+      std::is_same_v<T, float> && p.b.strides[1] == 1 && left.rows <= kFewTiles * kMaxTileRows;
   for (int64_t column = 0; column < columns; column += kPair * kPanel) {
     const Finish to{p.c.data + column, p.c.strides[0], columns - column, k == 0 && !p.add_to_c};
     const bool pair = kPair == 2 && columns - column > kPanel;
-    for (int64_t j = 0; j < (pair ? 2 : 1); ++j) {
-      expand<T>(p.b, k, count, column + j * kPanel, weights + j * kInputBlock * kPanel);
-    }
-    if (pair) {
-      run_tiles<kPair>(left, count, weights, to);
+    if (few && columns - column >= kPair * kPanel) {
+      const float* const first = static_cast<const float*>(p.b.data) + k * p.b.strides[0] + column;
+      run_tiles<kPair>(left, count, RightRows{first, p.b.strides[0]}, to);
     } else {
-      run_tiles<1>(left, count, weights, to);
+      for (int64_t j = 0; j < (pair ? 2 : 1); ++j) {
+        expand<T>(p.b, k, count, column + j * kPanel, weights + j * kInputBlock * kPanel);
+      }
+      if (pair) {
+        run_tiles<kPair>(left, count, RightPanels{weights}, to);
+      } else {
+        run_tiles<1>(left, count, RightPanels{weights}, to);
+      }
     }
     if (p.bias != nullptr && k + count == p.a.shape[1]) {
       add_bias(p.bias + column, std::min<int64_t>(kPair * kPanel, columns - column), to.y,

@@ -109,13 +109,38 @@ struct TurnedRows {
   }
 };
 
-// weights: [kColumns][kInputBlock][16], of which the first `count` inputs.
-template <class LeftRows, int kRows, int kColumns>
-HWY_NOINLINE void row_tile(const LeftRows& left, int64_t tile, int64_t row, const float* weights,
+// The right factor as panels side by side, [kColumns][kInputBlock][16].
+struct RightPanels {
+  const float* weights;
+
+  template <int kColumns>
+  HWY_INLINE HWY_ATTR Stored<float, kColumns> stored() const {
+    Stored<float, kColumns> b;
+    for (int j = 0; j < kColumns; ++j) b.base[j] = weights + j * kInputBlock * kPanel;
+    b.step = kPanel;
+    return b;
+  }
+};
+
+// The same as it lies: rows of f32, `step` numbers from row to row.
+struct RightRows {
+  const float* first;
+  int64_t step;
+
+  template <int kColumns>
+  HWY_INLINE HWY_ATTR Stored<float, kColumns> stored() const {
+    Stored<float, kColumns> b;
+    for (int j = 0; j < kColumns; ++j) b.base[j] = first + j * kPanel;
+    b.step = step;
+    return b;
+  }
+};
+
+// The first `count` inputs of both factors.
+template <class LeftRows, class Right, int kRows, int kColumns>
+HWY_NOINLINE void row_tile(const LeftRows& left, int64_t tile, int64_t row, const Right& right,
                            int64_t count, const Finish& to) {
-  Stored<float, kColumns> b;
-  for (int j = 0; j < kColumns; ++j) b.base[j] = weights + j * kInputBlock * kPanel;
-  b.step = kPanel;
+  const Stored<float, kColumns> b = right.template stored<kColumns>();
   if (!to.is_first) {
     for (int r = 0; r < kRows; ++r) __builtin_prefetch(to.y + r * to.y_step, 1);
   }
@@ -125,24 +150,26 @@ HWY_NOINLINE void row_tile(const LeftRows& left, int64_t tile, int64_t row, cons
   finish(acc, to);
 }
 
-template <class LeftRows>
-using RowTile = void (*)(const LeftRows& left, int64_t tile, int64_t row, const float* weights,
+template <class LeftRows, class Right>
+using RowTile = void (*)(const LeftRows& left, int64_t tile, int64_t row, const Right& right,
                          int64_t count, const Finish& to);
 
-template <class LeftRows, int kColumns, int... kIndex>
-RowTile<LeftRows> pick_tile(int64_t rows, std::integer_sequence<int, kIndex...>) {
-  static constexpr RowTile<LeftRows> kTiles[] = {row_tile<LeftRows, kIndex + 1, kColumns>...};
+template <class LeftRows, class Right, int kColumns, int... kIndex>
+RowTile<LeftRows, Right> pick_tile(int64_t rows, std::integer_sequence<int, kIndex...>) {
+  static constexpr RowTile<LeftRows, Right> kTiles[] = {
+      row_tile<LeftRows, Right, kIndex + 1, kColumns>...};
   return kTiles[rows - 1];
 }
 
-template <int kColumns, class LeftRows>
-void run_tiles(const LeftRows& left, int64_t count, const float* weights, Finish to) {
+template <int kColumns, class LeftRows, class Right>
+void run_tiles(const LeftRows& left, int64_t count, const Right& right, Finish to) {
   const TileCut cut{left.rows};
   int64_t row = 0;
   for (int64_t tile = 0; tile < cut.tiles; ++tile) {
     const int64_t next = cut.first_row(tile + 1);
-    pick_tile<LeftRows, kColumns>(next - row, std::make_integer_sequence<int, kMaxTileRows>())(
-        left, tile, row, weights, count, to);
+    pick_tile<LeftRows, Right, kColumns>(
+        next - row, std::make_integer_sequence<int, kMaxTileRows>())(left, tile, row, right, count,
+                                                                     to);
     to.y += (next - row) * to.y_step;
     row = next;
   }
