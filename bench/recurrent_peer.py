@@ -57,7 +57,7 @@ def main():
     for _ in range(5):
         step()
     times = []
-    for _ in range(40):
+    for _ in range(25):
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)

@@ -114,7 +114,7 @@ void measure(const tasks::Task& task, const seq2seq::Seq2Seq& model, uint64_t se
 }  // namespace
 
 int main(int argc, char** argv) try {
-  const int64_t steps = argc > 1 ? std::atoll(argv[1]) : 2500;
+  const int64_t steps = argc > 1 ? std::atoll(argv[1]) : 1000;
   const uint64_t seed = argc > 2 ? static_cast<uint64_t>(std::atoll(argv[2])) : 1;
   ThreadPool pool(argc > 3 ? std::atoi(argv[3]) : 2);
   const UsePool use(pool);

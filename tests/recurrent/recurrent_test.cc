@@ -8,6 +8,7 @@
 
 #include "ops/gradient_check.h"
 #include "ops/ops.h"
+#include "simd/target.h"
 
 namespace regard {
 namespace {
@@ -102,6 +103,30 @@ TEST(Recurrent, F32AgreesWithTheFormulaAndHasTheSameBitsForAnyThreads) {
   each_case([](const Case& c) {
     EXPECT_TRUE(check_f32([&](auto in) { return everything(c, in); },
                           inputs_of(c.cell, c.attends, kTime, 37), 2e-5));
+  });
+}
+
+TEST(Recurrent, HasTheSameBitsOnEveryTarget) {
+  each_case([](const Case& c) {
+    std::vector<Tensor> in;
+    for (const Tensor& x : inputs_of(c.cell, c.attends, 4, 37)) {
+      in.push_back(gradient_check::to_f32(x));
+    }
+    Case whole = c;
+    whole.ragged = false;
+    const auto function = [&](auto of) { return everything(whole, of); };
+    const Tensor cotangent = gradient_check::to_f32(random_f64(function(in).shape(), 30));
+    gradient_check::Run first;
+    for (const Target target : available_targets()) {
+      const ScopedTarget forced(target);
+      const gradient_check::Run got = gradient_check::run(function, in, cotangent);
+      if (!first.result) first = got;
+      EXPECT_TRUE(gradient_check::same_numbers(first.result, got.result)) << name(target);
+      for (std::size_t k = 0; k < in.size(); ++k) {
+        EXPECT_TRUE(gradient_check::same_numbers(first.gradients[k], got.gradients[k]))
+            << name(target) << " input " << k;
+      }
+    }
   });
 }
 
