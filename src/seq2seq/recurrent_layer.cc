@@ -25,7 +25,7 @@ RecurrentWeights make_recurrent(const nn::Maker& make, const std::string& name, 
   const double bound = 1 / std::sqrt(static_cast<double>(hidden));
   const auto leaf = [&](const char* what, Tensor::Extents shape) {
     const std::string whole = name + "." + what + suffix;
-    return make.parameters->add(whole, make.initial.uniform(whole, shape, bound));
+    return make.leaf(whole, make.initial.uniform(whole, shape, bound));
   };
   RecurrentWeights made;
   made.weight_ih = leaf("weight_ih_l0", {gates, inputs});

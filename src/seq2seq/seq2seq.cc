@@ -65,8 +65,7 @@ Seq2Seq::Seq2Seq(const Config& config, const nn::Maker& make) : config_(config) 
     query_ = make.matrix("attention.query", units, hidden);
     key_ = make.matrix("attention.key", units, memory);
     const double bound = 1 / std::sqrt(static_cast<double>(units));
-    score_ = make.parameters->add("attention.score",
-                                  make.initial.uniform("attention.score", {units}, bound));
+    score_ = make.leaf("attention.score", make.initial.uniform("attention.score", {units}, bound));
   } else if (attends && score == LuongScore::general) {
     key_ = make.matrix("attention.key", hidden, memory);
   } else if (attends) {

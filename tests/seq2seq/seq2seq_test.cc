@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "ops/gradient_check.h"
@@ -169,6 +170,36 @@ TEST(Seq2Seq, BitsOfLossAndGradientsAreTheSameForAnyThreads) {
       for (std::size_t i = 0; i < got.size(); ++i) {
         EXPECT_TRUE(gradient_check::same_numbers(first[i], got[i]));
       }
+    }
+  }
+}
+
+// Of whole models in f64: the derivative along a random direction of every leaf.
+TEST(Seq2Seq, GradientsOfWholeModelsAgreeWithDifferences) {
+  for (const Config& config : all_kinds()) {
+    nn::Parameters parameters;
+    const Seq2Seq net(config, {.parameters = &parameters, .initial = {3}, .dtype = DType::f64});
+    const auto loss = [&] { return net(pad(kSources), pad(kTargets)).loss; };
+    backward(loss());
+    for (nn::Parameter& one : parameters) {
+      const Tensor gradient = one.leaf.gradient();
+      const Tensor direction = random_f64(one.leaf.shape(), 40);
+      double slope = 0;
+      for (std::size_t i = 0; i < direction.numbers<double>().size(); ++i) {
+        slope += direction.numbers<double>()[i] * gradient.numbers<double>()[i];
+      }
+      const NoGradient quiet;
+      const auto moved = [&](double by) {
+        const auto numbers = one.leaf.writable_numbers<double>();
+        for (std::size_t i = 0; i < numbers.size(); ++i) {
+          numbers[i] += by * direction.numbers<double>()[i];
+        }
+        return loss().numbers<double>()[0];
+      };
+      const double above = moved(1e-5), below = moved(-2e-5);
+      moved(1e-5);
+      EXPECT_NEAR((above - below) / 2e-5, slope, 1e-6 * std::max(1e-3, std::abs(slope)))
+          << one.name;
     }
   }
 }
