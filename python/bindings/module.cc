@@ -78,6 +78,7 @@ NB_MODULE(_core, module) {
   regard::python::bind_ops(module);
   regard::python::bind_transformer(module);
   regard::python::bind_optimiser(module);
+  regard::python::bind_recurrent(module);
   regard::python::bind_tokenizer(module);
   regard::python::bind_model(module);
 }

@@ -35,5 +35,6 @@ void bind_tensor(nanobind::module_& module);
 void bind_ops(nanobind::module_& module);
 void bind_transformer(nanobind::module_& module);
 void bind_optimiser(nanobind::module_& module);
+void bind_recurrent(nanobind::module_& module);
 
 }  // namespace regard::python

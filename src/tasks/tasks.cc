@@ -14,8 +14,9 @@ constexpr uint64_t kHeldOut = 10;  // every so many-th source
 constexpr int kMostDraws = 10'000;
 
 const std::array<const Maker*, 10>& makers() {
-  static const std::array<const Maker*, 10> all = {
-      &kCopy, &kReverse, &kSort, &kDates, &kAddition, &kRecall, &kInduction, &kDyck, &kListops, &kShapes};
+  static const std::array<const Maker*, 10> all = {&kCopy,     &kReverse, &kSort,      &kDates,
+                                                   &kAddition, &kRecall,  &kInduction, &kDyck,
+                                                   &kListops,  &kShapes};
   return all;
 }
 

@@ -108,6 +108,35 @@ def test_batch_norm_and_dropout_know_when_they_train():
     assert drop.eval()(x) is x
 
 
+@pytest.mark.parametrize("cell, rows", [("tanh", 1), ("relu", 1), ("gru", 3), ("lstm", 4)])
+def test_recurrent_layers(cell, rows):
+    layer = nn.Recurrent(3, 5, cell=cell, rng=1)
+    assert layer.weight_ih.shape == (5 * rows, 3)
+    x = nn.tensor(RNG.standard_normal((4, 2, 3)).astype(np.float32))
+    steps, last, c = layer(x, lengths=[4, 2])
+    assert steps.shape == (4, 2, 5) and (c is not None) == (cell == "lstm")
+    assert (last.numpy()[0] == steps.numpy()[3, 0]).all()
+    assert (last.numpy()[1] == steps.numpy()[1, 1]).all()
+    ops.sum(steps.reshape(8, 5)).backward()
+    assert all(leaf.gradient is not None for leaf in layer.parameters().values())
+
+
+def test_a_seq2seq_learns_to_reverse():
+    model = nn.Seq2Seq(10, 10, width=24, hidden=48, bidirectional=True, cell="gru")
+    optimiser = train.AdamW(model, rate=1e-2)
+    for step in range(150):
+        rng = np.random.default_rng(step)
+        source = [rng.integers(3, 10, rng.integers(2, 6)).tolist() for _ in range(32)]
+        optimiser.step(model(source, [one[::-1] for one in source]))
+    source = [[3, 4, 5, 6], [9, 8]]
+    written = model.greedy(source, 10)
+    assert [one.ids for one in written] == [one[::-1] for one in source]
+    assert all(one.stopped for one in written)
+    assert np.allclose(written[0].weights[:, :4].sum(1), 1, atol=1e-5)
+    with pytest.raises(ValueError, match="context is 'x'"):
+        nn.Seq2Seq(4, 4, context="x")
+
+
 def test_rates():
     rate = train.cosine(1.0, steps=100, warmup=10)
     assert [rate(0), rate(9), rate(10), rate(100)] == pytest.approx([0.1, 1, 1, 0.1])

@@ -13,9 +13,10 @@ from regard.nn._layers import (
     parameter,
 )
 from regard.nn._module import Module
+from regard.nn._recurrent import Recurrent, Seq2Seq, Written
 from regard.nn._transformer import EncoderDecoder, Transformer
 
 __all__ = [
     "BatchNorm", "Dropout", "Embedding", "EncoderDecoder", "LayerNorm", "Linear", "Mlp", "Module",
-    "RMSNorm", "Tensor", "Transformer", "checkpointed", "no_gradient", "normal", "parameter", "set_threads", "tensor",
+    "RMSNorm", "Recurrent", "Seq2Seq", "Tensor", "Transformer", "Written", "checkpointed", "no_gradient", "normal", "parameter", "set_threads", "tensor",
 ]
