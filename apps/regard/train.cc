@@ -34,12 +34,15 @@ class Meter {
   Meter(int64_t steps, int64_t every) : steps_(steps), every_(every) {}
 
   void show(const train::Update& update) {
-    if (first_ == 0) first_ = update.step;
     tokens_ += update.tokens;
     seconds_ += update.seconds;
     pace_ = pace_ == 0 ? update.seconds : 0.9 * pace_ + 0.1 * update.seconds;
-    const std::string line = text(update);
-    if (bar_.shown()) bar_.show(bar(update.step) + line);
+    const std::string left = duration(pace_ * static_cast<double>(steps_ - update.step)) + " left";
+    const std::string line = text(update, bar_.shown() ? "" : "  " + left);
+    if (bar_.shown()) {
+      const auto width = static_cast<size_t>(std::max(1, terminal_width() - 1));
+      bar_.show(fmt::format("{} {}  {}", bar(update.step), left, line).substr(0, width));
+    }
     const bool said = update.evaluation.has_value() || update.step == steps_ ||
                       (!bar_.shown() && update.step % every_ == 0);
     if (!said) return;
@@ -58,15 +61,17 @@ class Meter {
     const auto full = static_cast<int>(kCells * step / std::max<int64_t>(1, steps_));
     std::string made = "[";
     for (int i = 0; i < kCells; ++i) made += i < full ? '#' : '.';
-    return made + "] ";
+    return made + "]";
   }
-  std::string text(const train::Update& update) const {
+  static std::string rate_text(const train::Update& update) {
+    const double rate =
+        update.seconds > 0 ? static_cast<double>(update.tokens) / update.seconds : 0;
+    return fmt::format("{:.0f} tokens/s", rate);
+  }
+  std::string text(const train::Update& update, const std::string& left) const {
     std::string made = fmt::format(
-        "step {} of {}  loss {:.4f}  average {:.4f}  rate {:.3g}  norm {:.3g}  {:.0f} tokens/s  "
-        "{} left",
-        update.step, steps_, update.loss, update.average, update.rate, update.norm,
-        update.seconds > 0 ? static_cast<double>(update.tokens) / update.seconds : 0,
-        duration(pace_ * static_cast<double>(steps_ - update.step)));
+        "step {} of {}  loss {:.4f}  average {:.4f}  rate {:.3g}  norm {:.3g}  {}{}", update.step,
+        steps_, update.loss, update.average, update.rate, update.norm, rate_text(update), left);
     if (const auto& held_out = update.evaluation) {
       made += fmt::format("  held out {:.4f}  right {:.1f} %", held_out->loss,
                           100 * held_out->accuracy);
@@ -76,7 +81,7 @@ class Meter {
   }
 
   Progress bar_;
-  int64_t steps_, every_, first_ = 0, tokens_ = 0;
+  int64_t steps_, every_, tokens_ = 0;
   double seconds_ = 0, pace_ = 0;
 };
 

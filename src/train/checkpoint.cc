@@ -186,6 +186,7 @@ fs::path Checkpoints::save(const Progress& progress, const Learner& learner, Opt
     learner.save(made);
     write_state(made / kState, optimiser);
     facts["files"] = file_hashes(made);
+    facts["xxh64"] = hash_of(facts.dump());  // of all of them but this
     AtomicFile file(made / kTraining);
     file.write(facts.dump(1) + "\n");
     file.commit();
@@ -218,9 +219,16 @@ Progress Checkpoints::load(Optimiser& optimiser) const {
   }
   const fs::path path = folder_ / target("last");
   const fs::path facts_path = path / kTraining;
-  const json facts = parse_json(MappedFile(facts_path).text(), shown(facts_path));
+  json facts = parse_json(MappedFile(facts_path).text(), shown(facts_path));
   Progress made;
   try {
+    const auto own = facts.at("xxh64").get<std::string>();
+    facts.erase("xxh64");
+    if (hash_of(facts.dump()) != own) {
+      fail(ErrorKind::unreadable,
+           "{}: its numbers are not those that were written; the checkpoint is damaged",
+           shown(facts_path));
+    }
     if (facts.at("format") != kFormat) {
       fail(ErrorKind::unreadable, "{}: its format is not {}", shown(facts_path), kFormat);
     }

@@ -19,6 +19,7 @@ namespace regard::train {
 namespace {
 
 constexpr std::size_t kMostBytes = 1 << 20;
+constexpr int64_t kMostTokens = int64_t{1} << 26;  // of a pass
 
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -117,7 +118,7 @@ class Explainer final : public AllKeys {
   }
   void each(std::string_view key, const std::string& value, const std::string& range,
             std::string_view meaning, Resumed) override {
-    made += fmt::format("  {:<16} {:<14} {}{}{}\n", key, value, range, meaning.empty() ? "" : "; ",
+    made += fmt::format("  {:<18} {:<14} {}{}{}\n", key, value, range, meaning.empty() ? "" : "; ",
                         meaning);
   }
 };
@@ -269,6 +270,10 @@ void check(const TrainConfig& config, const std::string& file) {
   const DataConfig& d = config.data;
   if (d.text.empty() == d.task.empty()) {
     refuse("give either data.text or data.task{}", d.text.empty() ? "" : ", not both");
+  }
+  if (config.run.rows > kMostTokens / d.length) {
+    refuse("run.rows ({}) times data.length ({}) is more than {} tokens", config.run.rows, d.length,
+           kMostTokens);
   }
   if (!d.task.empty() && !d.tokenizer.empty()) refuse("data.task brings its own data.tokenizer");
   if (!d.task.empty() && !m.start.empty()) {

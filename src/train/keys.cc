@@ -29,7 +29,7 @@ void visit_keys(TrainConfig& config, KeyVisitor& v) {
 
   DataConfig& d = config.data;
   v.section("data", "what it is trained on: text files, or a generated task");
-  v.texts("text", d.text, "files of UTF-8 text");
+  v.texts("text", d.text, "files: plain text, or .jsonl with {text} or {prompt, answer} a line");
   v.texts("validation_text", d.validation_text, "files held out; without: a share of text");
   v.number("validation", d.validation, 0, 0.9, "that share, from the end; 0 = none");
   v.text("separator", d.separator, "what sets documents apart in a file; empty: a file is one");
@@ -39,7 +39,7 @@ void visit_keys(TrainConfig& config, KeyVisitor& v) {
   v.text("task", d.task,
          "copy, reverse, sort, dates, addition, recall, induction, dyck, listops, shapes");
   v.whole("shortest", d.shortest, 1, 65536, "of a task: source tokens");
-  v.whole("longest", d.longest, 1, 65536, "");
+  v.whole("longest", d.longest, 1, 65536, "of a task, likewise");
   v.whole("symbols", d.symbols, 2, 512, "of a task: different ones");
   v.whole("max_depth", d.max_depth, 1, 1000, "of dyck and listops");
   v.choice("loss", d.loss, {"all", "answer"},

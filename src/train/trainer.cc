@@ -159,8 +159,10 @@ class Run {
       stop(fmt::format("step {}: {}", update.step, error.what()));
     }
     optimiser_.step(progress_.step, update.rate, update.norm);
-    if (progress_.step == 0) progress_.first = progress_.average = update.loss;
-    progress_.average += (1 - kKept) * (update.loss - progress_.average);
+    if (progress_.step == 0) progress_.first = update.loss;
+    // The mean of all to begin with.
+    const double share = std::max(1 - kKept, 1 / static_cast<double>(progress_.step + 1));
+    progress_.average += share * (update.loss - progress_.average);
     update.average = progress_.average;
     progress_.step += 1;
     const double knows_nothing = std::log(static_cast<double>(source_.vocabulary()));

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -108,6 +109,22 @@ class Train(Command):
         self.assertNotIn("\r", done.stderr.decode())
         self.assertIn("held out", "".join(lines[:-1]))
         self.assertTrue((self.folder / "run" / "loss.svg").read_text().startswith("<svg"))
+
+    def test_on_a_terminal_there_is_a_bar(self):
+        master, slave = pty.openpty()
+        run = subprocess.Popen([BINARY, "train", self.config(), "--out",
+                                str(self.folder / "run")], stderr=slave,
+                               stdout=subprocess.DEVNULL, env=environment())
+        os.close(slave)
+        said = b""
+        try:
+            while part := os.read(master, 4096):
+                said += part
+        except OSError:  # what Linux says when the other end is closed
+            pass
+        os.close(master)
+        self.assertEqual(run.wait(), 0, said)
+        self.assertRegex(said, rb"\r[^\n]*\[[#.]{20}\] \d+:\d\d left  step \d+ of 30")
 
     @unittest.skipUnless(os.geteuid() == 0, "only root may mount")
     def test_a_full_disk_leaves_the_old_checkpoint(self):

@@ -72,6 +72,8 @@ TEST(Config, ABadValueNamesKeyRuleAndNumber) {
             "a.toml: give either data.text or data.task, not both");
   EXPECT_EQ(refusal("[model]\nwidth = 10\nheads = 4\n[data]\ntask = \"copy\"\n"),
             "a.toml: model.width (10) is not a multiple of model.heads (4)");
+  EXPECT_EQ(refusal("[data]\ntask = \"copy\"\nlength = 65536\n[run]\nrows = 65536\n"),
+            "a.toml: run.rows (65536) times data.length (65536) is more than 67108864 tokens");
   EXPECT_TRUE(refusal("[model\n").starts_with("a.toml: not TOML: ")) << refusal("[model\n");
   EXPECT_EQ(refusal("a = " + std::string(100, '[')), "a.toml: nested deeper than 16 levels");
 }

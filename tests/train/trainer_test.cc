@@ -293,6 +293,25 @@ TEST(Checkpoints, DamageIsFound) {
   }
 }
 
+TEST(Checkpoints, AnotherStepIsDamageToo) {
+  const Folder folder;
+  Bigrams learner(source().vocabulary());
+  run(learner, folder.path, {.stop_after = 2});
+  const fs::path file = folder.path / "step-00000002/training.json";
+  std::string text;
+  {
+    std::ifstream in(file);
+    text.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  const std::size_t at = text.find("\"step\": 2");
+  ASSERT_NE(at, std::string::npos);
+  text[at + 8] = '3';
+  std::ofstream(file) << text;
+  EXPECT_EQ(
+      message([&] { run(learner, folder.path, {.resume = true}); }),
+      file.string() + ": its numbers are not those that were written; the checkpoint is damaged");
+}
+
 TEST(Checkpoints, ThatCannotBeWrittenLeaveTheOldOne) {
   const Folder folder;
   Bigrams learner(source().vocabulary());
