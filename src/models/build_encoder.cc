@@ -160,21 +160,24 @@ Decoder build_encoder(const Settings& s, const Weights& weights) {
 }
 
 Decoder build_encoder_decoder(const Settings& s, const Weights& weights) {
-  require(!weights.learns(),
-          "{}: a family with an encoder is not trained; nn::make_encoder_decoder() makes what is",
-          s.architecture);
   const int64_t layers = s.encoder.decoder_layers;
   refuse_more_layers(weights, "enc.", s.layers);
   refuse_more_layers(weights, "dec.", layers);
-  const auto bias = [&](const char* stack, bool bidirectional) {
-    const std::vector<float> table = weights.numbers(
-        fmt::format("{}.blk.0.attn_rel_b.weight", stack), s.encoder.buckets, s.heads);
-    return bucket_bias(table, s.heads, s.encoder, bidirectional);
+  // Where it learns, as the table itself, whose leaf joins `learned`.
+  const auto bias = [&](const char* stack, bool bidirectional, std::vector<CapturedLeaf>& learned) {
+    const std::string name = fmt::format("{}.blk.0.attn_rel_b.weight", stack);
+    const EncoderSettings& e = s.encoder;
+    if (!weights.learns()) {
+      return bucket_bias(weights.numbers(name, e.buckets, s.heads), s.heads, e, bidirectional);
+    }
+    learned.push_back(capture(name, weights.matrix(name, e.buckets, s.heads).tensor));
+    return program::t5_bias(learned.back().array, static_cast<int>(e.buckets),
+                            static_cast<int>(e.farthest), bidirectional);
   };
 
   auto encoder = std::make_shared<Encoder>();
   encoder->config = encoder_config(s);
-  encoder->config.options = {.score = bias("enc", true), .scale = 1.0f};
+  encoder->config.options = {.score = bias("enc", true, encoder->config.learned), .scale = 1.0f};
   encoder->embedding.tokens.table = weights.matrix("token_embd.weight", s.vocabulary, s.width);
   encoder->norm = weights.norm(s.norm, "enc.output_norm", s.width, s.epsilon);
   for (int64_t layer = 0; layer < s.layers; ++layer) {
@@ -184,16 +187,21 @@ Decoder build_encoder_decoder(const Settings& s, const Weights& weights) {
   Decoder model;
   model.config = decoder_config(s, layers);
   model.config.start = static_cast<int32_t>(s.encoder.decoder_start);
-  model.config.kinds = {{.mask = causal(), .score = bias("dec", false), .scale = 1.0f}};
+  model.config.kinds = {
+      {.mask = causal(), .score = bias("dec", false, model.config.learned), .scale = 1.0f}};
   model.config.plain = {false};
   model.config.cross = AttentionOptions{.scale = 1.0f};
   model.embedding.tokens = encoder->embedding.tokens;
-  model.head.matrix.matrix = weights.has("output.weight")
-                                 ? weights.matrix("output.weight", s.vocabulary, s.width)
-                                 : encoder->embedding.tokens.table;
+  const bool own_head = weights.stored() ? weights.has("output.weight") : !s.tied;
+  model.head.matrix.matrix = own_head ? weights.matrix("output.weight", s.vocabulary, s.width)
+                                      : encoder->embedding.tokens.table;
   // The head's factor is the final norm's: both multiply each row.
   model.head.norm = weights.norm(s.norm, "dec.output_norm", s.width, s.epsilon);
-  for (float& gain : model.head.norm.gain.writable_numbers<float>()) gain *= s.logit_scale;
+  if (weights.learns()) {
+    model.head.factor = s.logit_scale;
+  } else {
+    for (float& gain : model.head.norm.gain.writable_numbers<float>()) gain *= s.logit_scale;
+  }
   for (int64_t layer = 0; layer < layers; ++layer) {
     nn::Block block = t5_block(s, weights, "dec", layer);
     const Maker maker(s, weights, fmt::format("dec.blk.{}.", layer), layer);

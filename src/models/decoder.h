@@ -28,6 +28,7 @@ struct DecoderConfig {
   int64_t context = 0;  // most tokens of a sequence
   // Mask, score program and scale of each kind of layer; a block's attention.kind counts them.
   std::vector<AttentionOptions> kinds;
+  std::vector<CapturedLeaf> learned = {};  // arrays of the kinds' options that training changes
   // Of the layers that look at an encoder's output: the kind behind those.
   std::optional<AttentionOptions> cross = {};
   int32_t start = 0;  // with an encoder: the token that a text begins with

@@ -22,6 +22,7 @@ struct EncoderConfig {
   int64_t context = 0;                        // most tokens of a text
   std::string_view context_name = "context";  // what says so, for messages
   AttentionOptions options;                   // of all its layers
+  std::vector<CapturedLeaf> learned = {};     // arrays of the options that training changes
   Pooling pooling = Pooling::mean;
   bool normalise = true;
 
@@ -39,6 +40,9 @@ struct Encoder {
   Tensor hidden(std::span<const int32_t> tokens, std::span<const int32_t> positions,
                 std::span<const Segment> segments, AttentionPlan& plan,
                 nn::Observer* observer = nullptr) const;
+
+  // The same of a step that was made elsewhere.
+  Tensor hidden(std::span<const int32_t> tokens, const nn::Step& step) const;
 
   int64_t bytes() const noexcept;  // of packed weights that a text reads
 };

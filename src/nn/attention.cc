@@ -18,7 +18,10 @@ std::array<Tensor, 3> project(const Attention& layer, const Tensor& x, const Ste
     return linear_fused(x, layer.query.weight(), layer.key.weight(), layer.value.weight());
   }
   if (step.source == nullptr) return {layer.query(x), Tensor(), Tensor()};
-  auto [k, v] = linear_fused(*step.source, layer.key.weight(), layer.value.weight());
+  // A node of its own: the sums of this layer are added to the source's as one, also where the
+  // layer is computed again.
+  const Tensor source = step.source->reshape(step.source->shape());
+  auto [k, v] = linear_fused(source, layer.key.weight(), layer.value.weight());
   return {layer.query(x), std::move(k), std::move(v)};
 }
 

@@ -60,9 +60,10 @@ struct Head {
   Norm norm = {};
   Linear matrix = {};
   float soft_cap = 0;  // of the logits; 0 = none
+  float factor = 1;    // of the norm's gain: where that learns, for else it is in its numbers
 
   Tensor operator()(const Tensor& x) const {
-    Tensor logits = matrix(norm(x));
+    Tensor logits = matrix(factor == 1 ? norm(x) : norm.times(factor)(x));
     return soft_cap > 0 ? softcap(std::move(logits), soft_cap) : logits;
   }
 };

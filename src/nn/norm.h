@@ -27,6 +27,13 @@ struct Norm {
     return x;
   }
 
+  // With a gain of `factor` times as much.
+  Norm times(float factor) const {
+    Norm made = *this;
+    made.gain = scale(gain, factor);
+    return made;
+  }
+
   // Over each head of x [tokens, heads, dim]; gain and shift [dim].
   Tensor of_heads(Tensor x) const {
     if (kind == Kind::none) return x;

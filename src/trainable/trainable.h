@@ -1,10 +1,11 @@
-// Trainable: a causal language model of any family whose weights are leaves, random to begin with
-// or a checkpoint's. Its blocks are those that generate, score and inspect run, and save() writes
-// what they load.
+// Trainable: a decoder or an encoder-decoder of any family whose weights are leaves, random to
+// begin with or a checkpoint's. Its blocks are those that generate, score and inspect run, and
+// save() writes what they load.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 
 #include "base/threads.h"
@@ -35,6 +36,14 @@ struct Trainable {
   // What the head is given: [tokens, width].
   Tensor hidden(std::span<const int32_t> ids, const nn::Texts& texts,
                 const nn::PassOptions& options = {}) const;
+  // Of an encoder-decoder, whose text i looks at text i of the sources.
+  Tensor logits(std::span<const int32_t> source_ids, const nn::Texts& sources,
+                std::span<const int32_t> ids, const nn::Texts& texts,
+                const nn::PassOptions& options = {}) const;
+
+ private:
+  Tensor through(std::span<const int32_t> ids, const nn::Texts& texts,
+                 const nn::PassOptions& options, std::optional<nn::Source> source) const;
 };
 
 // Numbers to begin with: normal, matrices that give to the sum over layers 1/√(2 layers) as wide.

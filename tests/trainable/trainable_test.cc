@@ -192,6 +192,60 @@ TEST(Trainable, NarrowsMatricesWhereItIsAsked) {
   EXPECT_EQ(b, to_f32(to_bf16(a)));
 }
 
+TEST(Trainable, TrainsAnEncoderDecoderThatAnswersToTheSameBits) {
+  for (const bool tied : {true, false}) {
+    const Folder folder;
+    models::Trainable model = made({{"model_type", "t5"},
+                                    {"num_layers", 2},
+                                    {"d_model", 32},
+                                    {"num_heads", 4},
+                                    {"d_kv", 8},
+                                    {"d_ff", 48},
+                                    {"vocab_size", 61},
+                                    {"relative_attention_num_buckets", 8},
+                                    {"relative_attention_max_distance", 12},
+                                    {"feed_forward_proj", tied ? "relu" : "gated-gelu"},
+                                    {"tie_word_embeddings", tied}});
+    models::save(model, folder.path);
+    const Model loaded = Model::load(folder.path.string(), {.threads = 1});
+    std::vector<float> seen;
+    GenerateOptions options{.tokens = 20, .ignore_eos = true};
+    options.run.kv = DType::f32;
+    options.run.logits = [&](int64_t, int64_t, std::span<const float> logits) {
+      seen.insert(seen.end(), logits.begin(), logits.end());
+    };
+    const Generation answer = loaded.generate(kIds, options);
+    std::vector<int32_t> targets{model.model.config.start};
+    targets.insert(targets.end(), answer.ids.begin(), answer.ids.end() - 1);
+    const auto texts = [](std::size_t count) {
+      return nn::Texts::packed(std::vector<int64_t>{static_cast<int64_t>(count)});
+    };
+    const Tensor logits = model.logits(kIds, texts(kIds.size()), targets, texts(targets.size()));
+    ASSERT_GE(seen.size(), logits.numbers<float>().size());
+    EXPECT_TRUE(
+        same(logits.numbers<float>(), std::span(seen).first(logits.numbers<float>().size())));
+
+    model.set_dropout(0.1f, 0.1f);
+    std::vector<Tensor> first;
+    for (const bool again : {false, true}) {
+      model.set_checkpoint(again);
+      model.parameters.clear_gradients();
+      const Tensor made =
+          model.logits(kIds, texts(kIds.size()), targets, texts(targets.size()), {.random = 3});
+      backward(cross_entropy(made, answer.ids).loss);
+      std::size_t n = 0;
+      for (const nn::Parameter& one : model.parameters) {
+        ASSERT_TRUE(one.leaf.gradient()) << one.name;
+        const auto numbers = one.leaf.gradient().numbers<float>();
+        EXPECT_TRUE(std::ranges::any_of(numbers, [](float x) { return x != 0; })) << one.name;
+        if (!again) first.push_back(one.leaf.gradient());
+        EXPECT_TRUE(same(numbers, first[n++].numbers<float>())) << one.name;
+      }
+    }
+    EXPECT_THROW(model.logits(kIds, texts(kIds.size())), Error);
+  }
+}
+
 // S4.19: GPT-2 has 12 heads (its smallest; 25 its largest), GPT-3 96.
 TEST(Presets, HaveThePublishedSizes) {
   struct Published {
@@ -243,7 +297,8 @@ TEST(Trainable, SaysWhatIsWrong) {
                     {"type_vocab_size", 2},
                     {"vocab_size", 9}});
             }),
-            "trainable: a model of architecture bert is no decoder, which is what is trained");
+            "trainable: a model of architecture bert is an encoder alone; decoders and "
+            "encoder-decoders are trained");
   EXPECT_NE(
       message([&] {
         made(sizes(
