@@ -192,6 +192,9 @@ Prepared prepare(const TrainConfig& config, ThreadPool& pool) {
   const std::string& start = config.model.start;
   models::Trainable model =
       start.empty() ? new_model(config, tokens.vocabulary) : models::load_trainable(start, pool);
+  require(!model.model.encoder,
+          "train: a model of architecture {} has an encoder, and this trains decoders",
+          model.settings.architecture);
   require(model.settings.vocabulary >= tokens.vocabulary,
           "model.start: {} has {} tokens, the tokenizer {}", printable(start, 1024),
           model.settings.vocabulary, tokens.vocabulary);
