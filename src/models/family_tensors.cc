@@ -21,6 +21,13 @@ std::string_view without_prefix(std::string_view name, const Family& family) {
   return name;
 }
 
+bool is_ignored(std::string_view name, const Family& family) {
+  const auto& ignored = family.ignored;
+  return std::any_of(ignored.begin(), ignored.end(), [&](std::string_view known) {
+    return known.ends_with('.') ? name.starts_with(known) : name == known;
+  });
+}
+
 struct Target {
   const TensorRule* rule;
   std::string_view end;
@@ -69,8 +76,7 @@ void FamilyTensors::collect() {
       target = targets.find(pattern.text);
     }
     if (target == targets.end()) {
-      const auto& ignored = family_.ignored;
-      if (std::find(ignored.begin(), ignored.end(), pattern.text) != ignored.end()) continue;
+      if (is_ignored(pattern.text, family_)) continue;
       fail(ErrorKind::unreadable, "{}: tensor \"{}\" is none that a model of type {} has", name(),
            printable(tensor.name), family_.model_types.front());
     }
@@ -168,7 +174,7 @@ void FamilyTensors::release(std::span<const std::byte> part) const noexcept {
   for (std::size_t index = 0; index < tensors_.size(); ++index) {
     if (tensors_[index].data.data() != part.data() || part.empty()) continue;
     if (!origins_[index].made.empty()) {
-      origins_[index].made = {};
+      std::vector<std::byte>().swap(origins_[index].made);  // "= {}" would keep the memory
       tensors_[index].data = {};
     } else if (!origins_[index].parts.empty()) {
       stored_.release(part);

@@ -1,11 +1,15 @@
-// Decode asks the system for nothing after its first token: this program counts every call of
-// malloc and operator new.
+// Decode asks the system for nothing after its first token, and loading keeps no second copy of a
+// matrix: this program counts every call of operator new and the bytes that are held.
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <atomic>
 #include <cstdlib>
 #include <new>
 
+#include "families/families.h"
+#include "formats/safetensors.h"
+#include "models/family_tensors.h"
 #include "runtime/batch.h"
 #include "runtime/checkpoint.h"
 #include "runtime/tiny_checkpoint.h"
@@ -13,10 +17,17 @@
 namespace {
 
 std::atomic<int64_t> allocations{0};
+std::atomic<int64_t> held{0};  // bytes; those with an alignment of their own are not counted
 
 void* counted(std::size_t bytes) {
   ++allocations;
-  return std::malloc(bytes);
+  void* memory = std::malloc(bytes);
+  held += static_cast<int64_t>(malloc_usable_size(memory));
+  return memory;
+}
+void freed(void* memory) {
+  held -= static_cast<int64_t>(malloc_usable_size(memory));
+  std::free(memory);
 }
 void* counted_or_throw(std::size_t bytes) {
   void* memory = counted(bytes);
@@ -39,12 +50,12 @@ void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return c
 void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept { return counted(bytes); }
 void* operator new(std::size_t bytes, std::align_val_t a) { return counted_aligned(bytes, a); }
 void* operator new[](std::size_t bytes, std::align_val_t a) { return counted_aligned(bytes, a); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept { freed(memory); }
+void operator delete[](void* memory) noexcept { freed(memory); }
+void operator delete(void* memory, std::size_t) noexcept { freed(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { freed(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { freed(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { freed(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
@@ -83,6 +94,29 @@ TEST(Decode, AllocatesNothingAfterTheFirstToken) {
     // counts[i] is taken while token i is made: what the first decoded token needed is behind us.
     EXPECT_EQ(counts.back() - counts[2], 0);
     EXPECT_EQ(static_cast<int64_t>(Arena::global().counts().system_calls), system_calls_at_start);
+  }
+}
+
+// GPT-2's matrices are stored transposed, Mixtral's experts apart, the halves of Llama's heads in
+// another order: each is made when it is asked for and gone when it is released.
+TEST(FamilyTensors, HoldNothingOfWhatTheyMadeOnceItIsReleased) {
+  for (const auto& [name, made] : {std::pair("gpt2-1", "blk.1.ffn_up.weight"),
+                                   std::pair("mixtral-1", "blk.0.ffn_gate_exps.weight"),
+                                   std::pair("llama-1", "blk.0.attn_q.weight")}) {
+    SCOPED_TRACE(name);
+    const std::string folder = std::string(REGARD_REFERENCE_CASES) + "/" + name;
+    const HfConfig config = HfConfig::open(folder);
+    const Safetensors stored = Safetensors::open(folder);
+    const models::Family& family = families::family_of(config);
+    const models::Settings settings = families::read_config(config, family);
+    const models::FamilyTensors tensors(stored, family, settings);
+    const std::string wanted = made;
+    const int64_t before = held;
+    const TensorInfo& tensor = tensors.get(wanted);
+    const int64_t with = held;
+    EXPECT_GE(with, before + std::ssize(tensor.data));
+    tensors.release(tensor.data);
+    EXPECT_EQ(held, before);
   }
 }
 

@@ -6,6 +6,8 @@ regard_test(runtime/generate LINKS runtime)
 regard_test(runtime/conversation LINKS runtime)
 regard_test(runtime/bits LINKS runtime)
 regard_test(runtime/allocation LINKS runtime)
+target_compile_definitions(runtime_allocation_test
+  PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
 regard_test(runtime/golden LINKS runtime NEEDS_MODEL)
 target_compile_definitions(runtime_golden_test
   PRIVATE REGARD_GOLDEN="${CMAKE_CURRENT_SOURCE_DIR}/runtime/golden/smollm2.json")
