@@ -63,8 +63,26 @@ void read_gemma2(const HfConfig& config, Settings& s) {
   read_gemma(config, s, 2);
 }
 
-void read_gemma3(const HfConfig& config, Settings& s) {
+// What published files leave out of a text_config, as transformers fills it in.
+const nlohmann::json& usual_gemma3() {
+  static const nlohmann::json usual = {
+      {"vocab_size", 262208},    {"hidden_size", 2304},      {"intermediate_size", 9216},
+      {"num_hidden_layers", 26}, {"num_attention_heads", 8}, {"num_key_value_heads", 4},
+      {"head_dim", 256},         {"sliding_window", 4096},   {"max_position_embeddings", 131072}};
+  return usual;
+}
+
+// Of a model that sees images, too, the language model's part.
+void read_gemma3(const HfConfig& whole, Settings& s) {
+  if (whole.has("text_config")) {
+    const HfConfig inner = whole.text();
+    if (inner.find_string("model_type").value_or("gemma3_text") != "gemma3_text") {
+      inner.refuse("model_type", "must be gemma3_text in a model of type gemma3");
+    }
+  }
+  const HfConfig config = whole.text().over(usual_gemma3());
   read_common(config, s, 1e6, "full_attention");
+  s.tied = whole.find_bool("tie_word_embeddings").value_or(s.tied);
   s.local_rope = models::read_rope(config, s.dim, s.context, 1e4, "sliding_attention");
   if (s.local_rope->scale != 1 || s.local_rope->yarn || !s.local_rope->factors.empty() ||
       s.local_rope->dim != s.rope.dim) {
@@ -142,10 +160,10 @@ const Family& gemma2() {
 
 const Family& gemma3() {
   static const Family family{.architecture = "gemma3",
-                             .model_types = {"gemma3_text"},
-                             .prefixes = {},
+                             .model_types = {"gemma3_text", "gemma3"},
+                             .prefixes = {"language_model."},
                              .tensors = rules(),
-                             .ignored = {},
+                             .ignored = {"vision_tower.", "multi_modal_projector."},
                              .defaults = gemma3_defaults,
                              .read_config = read_gemma3,
                              .write_config = write_gemma3};

@@ -80,6 +80,15 @@ std::optional<HfConfig> HfConfig::find_object(std::string_view key) const {
 
 HfConfig HfConfig::text() const { return find_object("text_config").value_or(*this); }
 
+HfConfig HfConfig::over(const nlohmann::json& usual) const {
+  auto both = std::make_shared<Json>(usual);
+  if (object_ != nullptr) both->update(*object_);
+  HfConfig filled = *this;
+  filled.object_ = both.get();
+  filled.all_ = std::move(both);
+  return filled;
+}
+
 HfConfig HfConfig::generation() const {
   if (generation_ != nullptr) return *generation_;
   HfConfig empty;
@@ -287,10 +296,11 @@ void HfConfig::fill_rope(HfRope& rope) const {
 
 HfRope HfConfig::rope(double default_theta, std::string_view layer_type) const {
   HfRope rope;
-  rope.theta = find_f64("rope_theta", 1e-9, 1e15).value_or(default_theta);
+  const bool local = layer_type == "sliding_attention";
+  rope.theta =
+      find_f64(local ? "rope_local_base_freq" : "rope_theta", 1e-9, 1e15).value_or(default_theta);
   rope.partial = find_f64("partial_rotary_factor", 0, 1);
   rope.original_context = find_int("original_max_position_embeddings", 1, INT32_MAX);
-  const bool local = layer_type == "sliding_attention";
   if (const auto all = find_object("rope_parameters")) {
     const Json* own = layer_type.empty() ? nullptr : all->find(layer_type);
     if (own != nullptr) {
@@ -302,9 +312,7 @@ HfRope HfConfig::rope(double default_theta, std::string_view layer_type) const {
     } else {
       all->fill_rope(rope);
     }
-  } else if (local && has("rope_local_base_freq")) {
-    rope.theta = get_f64("rope_local_base_freq", 1e-9, 1e15);
-  } else if (const auto scaling = find_object("rope_scaling")) {
+  } else if (const auto scaling = find_object("rope_scaling"); scaling && !local) {
     scaling->fill_rope(rope);
   }
   return rope;
@@ -316,7 +324,12 @@ std::vector<int64_t> HfConfig::eos_ids(int64_t vocabulary) const {
       return *std::move(ids);
     }
   }
-  return find_ints("eos_token_id", 0, vocabulary - 1, kMostStops).value_or(std::vector<int64_t>());
+  for (const HfConfig& config : {*this, text()}) {
+    if (auto ids = config.find_ints("eos_token_id", 0, vocabulary - 1, kMostStops)) {
+      return *std::move(ids);
+    }
+  }
+  return {};
 }
 
 }  // namespace regard

@@ -50,6 +50,8 @@ class HfConfig {
   HfConfig text() const;
   // generation_config.json; an empty object where there is none.
   HfConfig generation() const;
+  // These settings, and `usual`, an object, where they leave a key out.
+  HfConfig over(const nlohmann::json& usual) const;
   // The object at `key`, nothing if it is absent.
   std::optional<HfConfig> find_object(std::string_view key) const;
 
@@ -85,12 +87,13 @@ class HfConfig {
   std::string model_type() const { return get_string("model_type"); }
   std::optional<std::string> dtype() const;  // "bfloat16"; either generation's key
 
-  // transformers 5's rope_parameters, or 4's rope_theta, rope_scaling and, for layers of the type
-  // "sliding_attention", rope_local_base_freq. layer_type selects where the settings differ by
-  // layer, and is ignored where they do not.
+  // transformers 5's rope_parameters, or 4's rope_theta and rope_scaling; layers of the type
+  // "sliding_attention" have only rope_local_base_freq of 4's. layer_type selects where the
+  // settings differ by layer, and is ignored where they do not.
   HfRope rope(double default_theta = 10000, std::string_view layer_type = {}) const;
 
-  // The ids that end a text: generation_config.json's eos_token_id, else config.json's.
+  // The ids that end a text: generation_config.json's eos_token_id, else config.json's, else that
+  // of its text_config.
   std::vector<int64_t> eos_ids(int64_t vocabulary) const;
 
   // Says that `key` breaks a rule: "FILE: rope_scaling.factor: is 0; …".

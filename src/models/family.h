@@ -41,7 +41,8 @@ struct Family {
   std::vector<std::string_view> model_types;  // config.json's model_type
   std::vector<std::string_view> prefixes;     // that names may have in front of what rules say
   std::vector<TensorRule> tensors;
-  std::vector<std::string_view> ignored;  // tensors that hold nothing; as rules, with their ends
+  // Tensors that texts do not need: as rules, with their ends; "vision." is all that begins so.
+  std::vector<std::string_view> ignored;
 
   // What the architecture's name says by itself; the files' own settings come on top. Sizes are
   // known already where keys are read, and still 0 where config.json is.

@@ -1,6 +1,7 @@
 regard_test(end_to_end/convert LINKS runtime convert)
 regard_test(end_to_end/folder LINKS runtime convert)
-foreach(name convert folder)
+regard_test(end_to_end/gemma3 LINKS runtime convert)
+foreach(name convert folder gemma3)
   target_compile_definitions(end_to_end_${name}_test
     PRIVATE REGARD_REFERENCE_CASES="${CMAKE_CURRENT_SOURCE_DIR}/models/data")
 endforeach()

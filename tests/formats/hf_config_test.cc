@@ -124,6 +124,11 @@ TEST(HfConfig, RopeThatDiffersByLayerType) {
     EXPECT_EQ(local.theta, 10000.0);
     EXPECT_FALSE(local.factor);
   }
+  const HfRope usual =
+      config(R"({"rope_theta":5,"rope_scaling":{"rope_type":"linear","factor":8.0}})")
+          .rope(3, "sliding_attention");
+  EXPECT_EQ(usual.type, "default");
+  EXPECT_EQ(usual.theta, 3.0);
   expect_refusal([&] { five.rope(); }, "rope_parameters.full_attention: the settings differ");
   expect_refusal([&] { five.rope(1, "chunked_attention"); },
                  "rope_parameters.chunked_attention: is missing");
@@ -150,6 +155,9 @@ TEST(HfConfig, EndsOfText) {
             (std::vector<int64_t>{3, 4}));
   EXPECT_EQ(ids(R"({"eos_token_id":2})", "{}"), (std::vector<int64_t>{2}));
   EXPECT_EQ(config("{}").eos_ids(9), std::vector<int64_t>());
+  EXPECT_EQ(config(R"({"text_config":{"eos_token_id":7}})").eos_ids(9), (std::vector<int64_t>{7}));
+  EXPECT_EQ(config(R"({"eos_token_id":6,"text_config":{"eos_token_id":7}})").eos_ids(9),
+            (std::vector<int64_t>{6}));
   expect_refusal([] { config(R"({"eos_token_id":100})").eos_ids(100); }, "eos_token_id: is 100");
 }
 
