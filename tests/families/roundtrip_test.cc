@@ -74,7 +74,9 @@ std::string as_gguf(const models::FamilyTensors& tensors, const models::Settings
 
 void expect_same(const Tensor& a, const Tensor& b) {
   ASSERT_EQ(static_cast<bool>(a), static_cast<bool>(b));
-  if (a) EXPECT_TRUE(std::ranges::equal(a.numbers<float>(), b.numbers<float>()));
+  if (a) {
+    EXPECT_TRUE(std::ranges::equal(a.numbers<float>(), b.numbers<float>()));
+  }
 }
 
 void expect_same(const nn::Linear& a, const nn::Linear& b) {
