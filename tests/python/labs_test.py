@@ -15,7 +15,6 @@ from regard.labs import _plot, _story  # noqa: E402
 from regard.labs.__main__ import main  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-ARITHMETIC = [name for name in names() if find(name).kind == "arithmetic"]
 QUICK = [name for name in names() if find(name).kind != "timing"]
 
 
@@ -46,7 +45,7 @@ def test_what_a_lab_says_of_itself(name):
         assert text.strip()
 
 
-@pytest.mark.parametrize("name", ARITHMETIC)
+@pytest.mark.parametrize("name", QUICK)
 def test_the_pages_code_runs(name, capsys):
     exec(compile(find(name).code, f"code of {name}", "exec"), {})
     assert capsys.readouterr().out.strip()
