@@ -1,6 +1,7 @@
 // Gemma 3 as most of its checkpoints are published: a model that sees images, whose language model
 // has settings, and names of tensors, of its own inside. Made of the stored text-only case, it must
 // be that one to the bit.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "convert/convert.h"
@@ -66,7 +67,10 @@ class Gemma3 : public testing::Test {
   }
 
   Reference reference{"gemma3-1"};
-  fs::path base = fs::path(testing::TempDir()) / "gemma3_images";
+  // Tests run side by side: each has a folder of its own.
+  fs::path base = fs::path(testing::TempDir()) /
+                  fmt::format("gemma3_images_{}",
+                              testing::UnitTest::GetInstance()->current_test_info()->name());
   nlohmann::json config;
 };
 
