@@ -22,7 +22,8 @@ LAB = Lab(
     holds="Attention does not keep a gradient for free: untrained it averages, and the share of one of D "
           "keys falls like 1/D. It is trained attention whose gradient hardly depends on D. Gradients "
           "here are of the right answer's logit, because that of the loss vanishes where a model is "
-          "sure. Gates help as far as training has set them, and no number here is a bound.",
+          "sure. A norm that explodes can be clipped, one that vanished cannot be brought back so. "
+          "Gates help as far as training has set them, and no number here is a bound.",
     code="""
 import numpy as np
 from regard import nn, ops
@@ -125,6 +126,45 @@ def by_gain(rng: np.random.Generator, gain: float, steps: int) -> float:
     return float(np.linalg.norm(x.gradient.numpy()[0]))
 
 
+class Exploding(nn.Module):
+    """A tanh network of gain 1.5 and one number read off its last state."""
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.layer = nn.Recurrent(8, 32, cell="tanh", rng=rng)
+        set_gain(self.layer, 1.5, rng)
+        self.answer = nn.Linear(32, 1, rng=rng)
+
+    def loss(self, x: nn.Tensor, wanted: nn.Tensor) -> nn.Tensor:
+        missed = self.answer(self.layer(x)[1]) - wanted
+        return ops.sum(missed * missed) * (1 / wanted.shape[0])
+
+
+def descent(rng: np.random.Generator, seed: int, clip: float) -> tuple[list[float], float]:
+    """A hundred steps of plain gradient descent at rate 0.05 through 60 steps of time, the norm of all
+    gradients clipped to clip. The losses before each, and the largest norm before it was clipped."""
+    model = Exploding(seed)
+    x = nn.tensor((rng.standard_normal((60, 16, 8)) * 0.3).astype(np.float32))
+    wanted = nn.tensor(rng.standard_normal((16, 1)).astype(np.float32))
+    losses, largest = [], 0.0
+    for _ in range(100):
+        loss = model.loss(x, wanted)
+        losses.append(loss.item())
+        if losses[-1] > 1e30 or not np.isfinite(losses[-1]):
+            losses[-1] = 1e30  # it is lost, and no number of f32 would tell how far
+            break
+        loss.backward()
+        leaves = model.parameters().values()
+        norm = sum(np.square(leaf.gradient.numpy(), dtype=np.float64).sum() for leaf in leaves) ** 0.5
+        largest = max(largest, float(norm))
+        for leaf in leaves:
+            step = 0.05 * min(1.0, clip / norm) * leaf.gradient.numpy()
+            with leaf.writable() as numbers:
+                numbers -= step
+        model.clear_gradients()
+    return losses, largest
+
+
 def probe(states: np.ndarray, values: np.ndarray) -> float:
     """Accuracy of a ridge regression from states [rows, HIDDEN] to values, on the second half."""
     half, wanted = len(states) // 2, np.eye(VALUES)[values]
@@ -142,10 +182,13 @@ def run(lab: Context) -> None:
     after: dict[str, list[list[float]]] = {name: [] for name in names}
     right: dict[str, list[list[float]]] = {name: [] for name in names}
     probed, gains = [], {gain: [] for gain in (0.5, 0.9, 1.5)}
+    clipped: dict[float, list[tuple[list[float], float]]] = {1.0: [], np.inf: []}
     for seed in lab.seeds:
         for gain, found in gains.items():
             found += [[by_gain(lab.rng(seed, 1, draw), gain, steps) for steps in (10, 60)]
                       for draw in range(4)]
+        for clip, descents in clipped.items():
+            descents.append(descent(lab.rng(seed, 5), seed, clip))
         for name, model in models(seed).items():
             held = [texts(lab.rng(seed, 2, distance), rows, distance) for distance in distances]
             untrained[name].append([gradient(model, ids) for ids in held])
@@ -176,6 +219,15 @@ def run(lab: Context) -> None:
     lab.check("ln gradient, from 10 steps to 60: gain 0.5, gain 1.5",
               [round(slopes[0.5], 2), round(slopes[1.5], 2)], "below 0, above 0",
               slopes[0.5] < 0 < slopes[1.5])
+    after_over_before = {clip: [float(np.mean(one[-10:])) / one[0] for one, _ in descents]
+                         for clip, descents in clipped.items()}
+    lab.check("gain 1.5, loss in the last 10 of 100 plain steps over that before: clipped to norm 1, the "
+              "largest of three seeds; not clipped, the least",
+              [float(f"{max(after_over_before[1.0]):.3g}"),
+               float(f"{min(after_over_before[np.inf]):.3g}")], "below 1, above 1",
+              max(after_over_before[1.0]) < 1 < min(after_over_before[np.inf]))
+    lab.report("largest norm of the gradient on the way, clipped descent, three seeds",
+               [float(f"{norm:.3g}") for _, norm in clipped[1.0]])
     lab.effect("probe of the first token, from the first state over the one 30 steps later",
                [one[0] for one in probed], [one[-1] for one in probed], at_least=0.3)
     lab.report("steps on the way from token 500 to token 3: recurrent, attention", [500 - 3, 1])
