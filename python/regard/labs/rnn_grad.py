@@ -23,7 +23,9 @@ LAB = Lab(
           "keys falls like 1/D. It is trained attention whose gradient hardly depends on D. Gradients "
           "here are of the right answer's logit, because that of the loss vanishes where a model is "
           "sure. A norm that explodes can be clipped, one that vanished cannot be brought back so. "
-          "Gates help as far as training has set them, and no number here is a bound.",
+          "Gates help as far as training has set them: after 400 steps the LSTM still guessed, after "
+          "the 2,000 of this page it does not. And a small gradient is not yet a lost value: at D = 1000 "
+          "the trained LSTM's is below 10⁻⁶, and its answers are right. No number here is a bound.",
     code="""
 import numpy as np
 from regard import nn, ops
@@ -204,7 +206,7 @@ def run(lab: Context) -> None:
                 ids = texts(rng, 32, int(rng.integers(5, 41)))
                 return ops.cross_entropy(model(model.embedded(ids), len(ids)), ids[:, 0])
 
-            fit(model, loss_of, steps=lab.size(400, quick=150), rate=4e-3, rng=lab.rng(seed, 4),
+            fit(model, loss_of, steps=lab.size(2000, quick=150), rate=4e-3, rng=lab.rng(seed, 4),
                 tell=(lab, f"{name}, seed {seed}"))
             after[name].append([gradient(model, ids) for ids in held])
             right[name].append([accuracy(model, ids) for ids in held])
