@@ -114,5 +114,6 @@ def run(lab: Context) -> None:
                  hatch=hatch, edgecolor="white", capsize=2)
     axes.axhline(1 / CLASSES, color=GREY, linewidth=1, label="a guess")
     axes.set_xticks(at, [f"{layer}.{head}" for layer in range(LAYERS) for head in range(HEADS)])
-    lab.label(axes, "Class of the word one back, read out of a head", x="layer.head",
+    axes.set_ylim(0, 1.3)  # room for the legend
+    lab.label(axes, "The class of the word one back", x="layer.head",
               y="accuracy on unseen texts (share of 1)")
