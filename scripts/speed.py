@@ -12,8 +12,8 @@ import sys
 
 bench, machine, file = (json.load(open(path)) for path in sys.argv[1:4])
 bytes_read = sum(tensor["bytes"] for tensor in file["tensors"])
-flop = sum(2 * math.prod(tensor["dims"]) for tensor in file["tensors"]
-           if tensor["name"].startswith("blk.") and len(tensor["dims"]) == 2)
+flop = sum(2 * math.prod(tensor["shape"]) for tensor in file["tensors"]
+           if tensor["name"].startswith("blk.") and len(tensor["shape"]) == 2)
 
 for row in bench:
     speed = row["tokens_per_second"]

@@ -6,8 +6,10 @@ import os
 import signal
 import struct
 import subprocess
+import sys
 import time
 import unittest
+from pathlib import Path
 
 from command import BINARY, Command, environment, one_of_each_mount, test_model
 
@@ -301,6 +303,20 @@ class DoctorAndBench(Model):
         for target in found["targets"]:
             self.succeed("bench", "attention", "--shape", "1,1,1,2,2,16,1", "--seconds", "0",
                          env=environment(REGARD_TARGET=target))
+
+    def test_the_demos_figures_read_what_doctor_says(self):
+        """scripts/demo looked for a key that doctor had renamed."""
+        for name, what in [
+                ("bench", [{"test": "prefill", "tokens_per_second": 900},
+                           {"test": "decode", "tokens_per_second": 200}]),
+                ("machine", {"read_peak_gbs": 25, "fma_peak_gflops": 340}),
+                ("file", self.json_of("doctor", test_model()))]:
+            (self.folder / name).write_text(json.dumps(what))
+        script = Path(__file__).parents[2] / "scripts" / "speed.py"
+        told = subprocess.run([sys.executable, script, "bench", "machine", "file"],
+                              cwd=self.folder, capture_output=True, text=True, check=True).stdout
+        self.assertRegex(told, r"prefill +900 tokens/s of +\d+ .*0\.2\d GFLOP a token")
+        self.assertRegex(told, r"decode +200 tokens/s of +\d+ .*\d+\.\d MB a token")
 
     def test_doctor_on_a_file(self):
         told = self.json_of("doctor", self.model)
