@@ -9,9 +9,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <numeric>
 
 #include "base/check.h"
+#include "base/edit_distance.h"
 
 namespace regard::app {
 
@@ -32,26 +32,14 @@ int exit_code(ErrorKind kind) noexcept {
 std::string_view version() noexcept { return REGARD_VERSION; }
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
-  // Levenshtein distance; a guess further than half of the word helps nobody.
+  // A guess further than half of the word helps nobody.
   std::string best;
   size_t best_distance = std::max<size_t>(2, word.size() / 2);
   for (const std::string& candidate : candidates) {
-    std::vector<size_t> row(candidate.size() + 1);
-    std::iota(row.begin(), row.end(), size_t{0});
-    for (size_t i = 1; i <= word.size(); ++i) {
-      size_t diagonal = row[0];
-      row[0] = i;
-      for (size_t j = 1; j <= candidate.size(); ++j) {
-        const size_t above = row[j];
-        const size_t replaced = diagonal + (word[i - 1] == candidate[j - 1] ? 0 : 1);
-        row[j] = std::min({above + 1, row[j - 1] + 1, replaced});
-        diagonal = above;
-      }
-    }
-    if (row.back() < best_distance) {
-      best_distance = row.back();
-      best = candidate;
-    }
+    const size_t distance = edit_distance(word, candidate);
+    if (distance >= best_distance) continue;
+    best_distance = distance;
+    best = candidate;
   }
   return best;
 }

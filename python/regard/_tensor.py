@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from regard import _core
 
@@ -36,6 +36,11 @@ def as_tensor(value: Any, like: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value
     return tensor(np.asarray(value, np.float64 if like.dtype == "f64" else np.float32))
+
+
+def as_ids(ids: ArrayLike) -> list[int]:
+    """Ids or indices of any shape, one behind another."""
+    return [int(one) for one in np.asarray(ids).reshape(-1)]
 
 
 def checkpointed(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from regard._context import Trace, tracing
 from regard._core import ops as _ops
 from regard._options import options
 from regard._segments import Segment, as_segments
-from regard._tensor import Tensor, as_tensor
+from regard._tensor import Tensor, as_ids, as_tensor
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -33,17 +33,17 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
 def embedding(table: Tensor, ids: ArrayLike) -> Tensor:
     """Rows of table [rows, width] by id. A row's gradient is the sum over the ids that took it."""
-    return _ops.embedding(table, _ids(ids))
+    return _ops.embedding(table, as_ids(ids))
 
 
 def gather(x: Tensor, indices: ArrayLike) -> Tensor:
     """Rows of x by index."""
-    return _ops.gather(x, [int(index) for index in np.asarray(indices).reshape(-1)])
+    return _ops.gather(x, as_ids(indices))
 
 
 def scatter_add(x: Tensor, rows: Tensor, indices: ArrayLike, weights: Tensor) -> Tensor:
     """x with weights[n] · rows[n] added to its row indices[n]."""
-    return _ops.scatter_add(x, rows, [int(i) for i in np.asarray(indices).reshape(-1)], weights)
+    return _ops.scatter_add(x, rows, as_ids(indices), weights)
 
 
 def add(a: Tensor, b: Any) -> Tensor:
@@ -180,7 +180,7 @@ def rope(x: Tensor, table: RopeTable, positions: ArrayLike, layout: str = "halve
     table until backward() is done."""
     if layout not in ("halves", "pairs"):
         raise ValueError(f"rope: layout is {layout!r}, must be 'halves' or 'pairs'")
-    places = _ids(positions)
+    places = as_ids(positions)
     return _ops.rope(x, table.upto(max(places, default=0) + 1), places, layout == "pairs")
 
 
@@ -200,12 +200,12 @@ def cross_entropy(logits: Tensor, targets: ArrayLike, *, weights: ArrayLike | No
     normaliser  what the sum is divided by; default the sum of the weights
     """
     counts = [] if weights is None else [float(w) for w in np.asarray(weights).reshape(-1)]
-    return _ops.cross_entropy(logits, _ids(targets), counts, smoothing, normaliser)[0]
+    return _ops.cross_entropy(logits, as_ids(targets), counts, smoothing, normaliser)[0]
 
 
 def token_losses(logits: Tensor, targets: ArrayLike) -> np.ndarray[Any, Any]:
     """-log softmax(logits)[target] of each row, in nats; apart from the tape."""
-    return _ops.cross_entropy(logits.detach(), _ids(targets))[1].numpy()
+    return _ops.cross_entropy(logits.detach(), as_ids(targets))[1].numpy()
 
 
 def captured(leaf: Tensor, name: str = "array") -> Array:
@@ -236,10 +236,6 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Any = None, score: Any =
     learned = [(array._core, array.source) for array in [*trace.arrays.values(), *arrays]
                if isinstance(array, Array) and isinstance(array.source, Tensor)]
     return _ops.attention(q, k, v, parts, chosen, learned)
-
-
-def _ids(ids: ArrayLike) -> list[int]:
-    return [int(one) for one in np.asarray(ids).reshape(-1)]
 
 
 def _multiply(a: Tensor, b: Any) -> Tensor:

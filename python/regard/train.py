@@ -25,21 +25,22 @@ def constant(rate: float, *, warmup: int = 0) -> Callable[[int], float]:
 
 def cosine(rate: float, *, steps: int, warmup: int = 0, floor: float = 0.1) -> Callable[[int], float]:
     """A straight line up to rate, half a cosine down to floor · rate. Loshchilov and Hutter 2017."""
-    def at(step: int) -> float:
-        if step < warmup:
-            return rate * (step + 1) / warmup
-        way = min(1.0, (step - warmup) / max(1, steps - warmup))
-        return rate * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * way)))
-    return at
+    return _falling(rate, steps, warmup, floor, lambda way: 0.5 * (1 + math.cos(math.pi * way)))
 
 
 def linear(rate: float, *, steps: int, warmup: int = 0, floor: float = 0.1) -> Callable[[int], float]:
     """A straight line up to rate and one down to floor · rate."""
+    return _falling(rate, steps, warmup, floor, lambda way: 1 - way)
+
+
+def _falling(rate: float, steps: int, warmup: int, floor: float,
+             left: Callable[[float], float]) -> Callable[[int], float]:
+    """left(way) is what is left above floor after that share of the way."""
     def at(step: int) -> float:
         if step < warmup:
             return rate * (step + 1) / warmup
         way = min(1.0, (step - warmup) / max(1, steps - warmup))
-        return rate * (floor + (1 - floor) * (1 - way))
+        return rate * (floor + (1 - floor) * left(way))
     return at
 
 

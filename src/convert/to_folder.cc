@@ -30,13 +30,9 @@ using models::StoredTensor;
 using models::Transform;
 using nlohmann::json;
 
-void write_text(const fs::path& path, std::string_view text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
+void write_json(const fs::path& path, const json& value) {
+  write_atomically(path, value.dump(2) + "\n");
 }
-
-void write_json(const fs::path& path, const json& value) { write_text(path, value.dump(2) + "\n"); }
 
 // The biases that the file has, which its keys do not say.
 void find_biases(const TensorSource& tensors, Settings& settings) {
@@ -67,14 +63,7 @@ void give(const TensorSource& source, const Settings& settings, const StoredTens
     }
   }
   if (as_it_lies) return;
-  TensorInfo own{.name = tensor.name,
-                 .dtype = dtype,
-                 .type_name = std::string(info(dtype).name),
-                 .rank = tensor.rank,
-                 .shape = tensor.parts.front()->shape,
-                 .data = whole};
-  own.shape[0] = tensor.rows;
-  take(models::restored(tensor.transform, own, settings));
+  take(models::restored(tensor.transform, tensor.joined(dtype, whole), settings));
 }
 
 // The ids that the file's tokenizer gives a meaning, as transformers calls them.
@@ -107,7 +96,7 @@ json special_ids(const GgufFile& file, int64_t vocabulary) {
 bool write_tokenizer(const GgufFile& file, const fs::path& folder) {
   const auto copy = [&](const char* key, const char* name) {
     const auto text = file.find_string(key);
-    if (text) write_text(folder / name, *text);
+    if (text) write_atomically(folder / name, *text);
     return text.has_value();
   };
   copy("tokenizer.huggingface.config.json", "tokenizer_config.json");

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "formats/byte_pair_json.h"
+
 namespace regard {
 namespace {
 
@@ -14,17 +16,11 @@ using nlohmann::json;
 // ggml's kinds of tokens.
 enum : int32_t { kNormal = 1, kControl = 3, kUserDefined = 4 };
 
-json byte_level() {
-  return {{"type", "ByteLevel"},
-          {"add_prefix_space", false},
-          {"trim_offsets", true},
-          {"use_regex", true}};
-}
-
 json pre_tokenizer(std::string_view rule) {
-  if (rule != "smollm") return byte_level();
+  if (rule != "smollm") return byte_pair_json::byte_level(true);
   return {{"type", "Sequence"},
-          {"pretokenizers", {{{"type", "Digits"}, {"individual_digits", true}}, byte_level()}}};
+          {"pretokenizers",
+           {{{"type", "Digits"}, {"individual_digits", true}}, byte_pair_json::byte_level(true)}}};
 }
 
 // JSON holds UTF-8 alone; byte-level tokens are, unless somebody made the file so.
@@ -64,13 +60,7 @@ std::optional<TokenizerJson> tokenizer_json(const GgufFile& file) {
     if (!known || vocabulary.contains(text) || !is_text(text)) return std::nullopt;
     vocabulary[text] = id;
     if (kind == kNormal) continue;
-    added.push_back({{"id", id},
-                     {"content", text},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", kind == kControl}});
+    added.push_back(byte_pair_json::added_token(id, text, kind == kControl));
   }
   json pairs = json::array();
   for (const std::string_view merge : *merges) {
@@ -85,24 +75,11 @@ std::optional<TokenizerJson> tokenizer_json(const GgufFile& file) {
   }
 
   TokenizerJson made;
-  made.tokenizer = {{"version", "1.0"},
-                    {"truncation", nullptr},
-                    {"padding", nullptr},
-                    {"added_tokens", std::move(added)},
-                    {"normalizer", nullptr},
-                    {"pre_tokenizer", pre_tokenizer(*rule)},
-                    {"post_processor", nullptr},
-                    {"decoder", byte_level()},
-                    {"model",
-                     {{"type", "BPE"},
-                      {"dropout", nullptr},
-                      {"unk_token", nullptr},
-                      {"continuing_subword_prefix", nullptr},
-                      {"end_of_word_suffix", nullptr},
-                      {"fuse_unk", false},
-                      {"byte_fallback", false},
-                      {"vocab", std::move(vocabulary)},
-                      {"merges", std::move(pairs)}}}};
+  made.tokenizer = byte_pair_json::tokenizer({.added_tokens = std::move(added),
+                                              .pre_tokenizer = pre_tokenizer(*rule),
+                                              .decoder = byte_pair_json::byte_level(true),
+                                              .vocabulary = std::move(vocabulary),
+                                              .merges = std::move(pairs)});
   made.config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                  {"clean_up_tokenization_spaces", false}};
   for (const auto& [key, name] : {std::pair{"tokenizer.ggml.bos_token_id", "bos_token"},

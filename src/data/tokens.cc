@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/printable.h"
+#include "formats/byte_pair_json.h"
 #include "formats/mapped_file.h"
 #include "subwords/byte_alphabet.h"
 #include "text_files/tokenizers.h"
@@ -19,36 +20,16 @@ using nlohmann::json;
 constexpr const char* kBoundary = "<|endoftext|>";
 constexpr Id kBytes = 256;
 
-json added(Id id, std::string_view text, bool special) {
-  return {{"id", id},        {"content", text},     {"single_word", false}, {"lstrip", false},
-          {"rstrip", false}, {"normalized", false}, {"special", special}};
-}
-
 // Byte-level BPE without merges: a text falls into its bytes.
-json byte_level(json vocabulary, json added_tokens) {
-  const json bytes = {{"type", "ByteLevel"},
-                      {"add_prefix_space", false},
-                      {"trim_offsets", true},
-                      {"use_regex", false}};
-  return {{"version", "1.0"},
-          {"truncation", nullptr},
-          {"padding", nullptr},
-          {"added_tokens", std::move(added_tokens)},
-          {"normalizer", nullptr},
-          {"pre_tokenizer", bytes},
-          {"post_processor", nullptr},
-          {"decoder", bytes},
-          {"model",
-           {{"type", "BPE"},
-            {"dropout", nullptr},
-            {"unk_token", nullptr},
-            {"continuing_subword_prefix", nullptr},
-            {"end_of_word_suffix", nullptr},
-            {"fuse_unk", false},
-            {"byte_fallback", false},
-            {"ignore_merges", false},
-            {"vocab", std::move(vocabulary)},
-            {"merges", json::array()}}}};
+json merging_nothing(json vocabulary, json added_tokens) {
+  const json bytes = byte_pair_json::byte_level(false);
+  json made = byte_pair_json::tokenizer({.added_tokens = std::move(added_tokens),
+                                         .pre_tokenizer = bytes,
+                                         .decoder = bytes,
+                                         .vocabulary = std::move(vocabulary),
+                                         .merges = json::array()});
+  made["model"]["ignore_merges"] = false;
+  return made;
 }
 
 std::string whole_text(const fs::path& path) {
@@ -78,7 +59,10 @@ Tokens byte_tokens() {
   }
   vocabulary[kBoundary] = kBytes;
   Tokens made{.vocabulary = kBytes + 1, .boundary = kBytes};
-  made.json = byte_level(vocabulary, json::array({added(kBytes, kBoundary, true)})).dump(1) + "\n";
+  made.json = merging_nothing(vocabulary,
+                              json::array({byte_pair_json::added_token(kBytes, kBoundary, true)}))
+                  .dump(1) +
+              "\n";
   made.config = json{{"eos_token", kBoundary}}.dump(1) + "\n";
   return made;
 }
@@ -101,10 +85,10 @@ Tokens task_tokens(const tasks::Task& task) {
   const std::vector<std::string>& words = task.vocabulary();
   for (Id id = 0; id < std::ssize(words); ++id) {
     const std::string& word = words[static_cast<std::size_t>(id)];
-    all.push_back(added(id, word, id < tasks::kFirstSymbol));
+    all.push_back(byte_pair_json::added_token(id, word, id < tasks::kFirstSymbol));
   }
   Tokens made{.vocabulary = std::ssize(words), .boundary = tasks::kStop};
-  made.json = byte_level(json::object(), std::move(all)).dump(1) + "\n";
+  made.json = merging_nothing(json::object(), std::move(all)).dump(1) + "\n";
   made.config =
       json{{"eos_token", words[tasks::kStop]}, {"pad_token", words[tasks::kPad]}}.dump(1) + "\n";
   made.tokenizer = Tokenizer::from_json(made.json, made.config);

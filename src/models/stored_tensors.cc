@@ -144,6 +144,17 @@ class Reverse {
 
 }  // namespace
 
+TensorInfo StoredTensor::joined(DType dtype, std::span<const std::byte> numbers) const {
+  TensorInfo own{.name = name,
+                 .dtype = dtype,
+                 .type_name = std::string(info(dtype).name),
+                 .rank = rank,
+                 .shape = parts.front()->shape,
+                 .data = numbers};
+  own.shape[0] = rows;
+  return own;
+}
+
 std::vector<StoredTensor> stored_tensors(const TensorSource& own, const Family& family,
                                          const Settings& settings) {
   Reverse reverse(own, family, settings);

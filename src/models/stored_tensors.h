@@ -3,12 +3,15 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "formats/tensor_source.h"
 #include "models/family.h"
+#include "regard/dtype.h"
 
 namespace regard::models {
 
@@ -20,6 +23,9 @@ struct StoredTensor {
   int64_t rows = 0;                             // of GGUF's form
   int rank = 0;                                 // of the stored form
   std::array<int64_t, 4> shape = {1, 1, 1, 1};  // of the stored form
+
+  // In GGUF's form as one tensor, given the parts' numbers one behind another, which outlive it.
+  TensorInfo joined(DType dtype, std::span<const std::byte> numbers) const;
 };
 
 // own outlives the result. What the settings already say is left out: factors of frequencies.

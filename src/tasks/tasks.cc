@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "base/edit_distance.h"
 #include "tasks/draw.h"
 
 namespace regard::tasks {
@@ -20,28 +21,13 @@ const std::array<const Maker*, 10>& makers() {
   return all;
 }
 
-int64_t distance(std::string_view a, std::string_view b) {
-  std::vector<int64_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = static_cast<int64_t>(j);
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    int64_t corner = row[0];
-    row[0] = static_cast<int64_t>(i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const int64_t changed = corner + (a[i - 1] != b[j - 1]);
-      corner = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
-    }
-  }
-  return row.back();
-}
-
 const Maker& maker_of(std::string_view name) {
   for (const Maker* maker : makers()) {
     if (maker->name == name) return *maker;
   }
   const std::string_view asked = name.substr(0, 40);
   const Maker* const nearest = *std::ranges::min_element(
-      makers(), {}, [&](const Maker* maker) { return distance(maker->name, asked); });
+      makers(), {}, [&](const Maker* maker) { return edit_distance(maker->name, asked); });
   fail(ErrorKind::invalid_argument, "task: there is no '{}'; did you mean '{}'?", asked,
        nearest->name);
 }
@@ -79,35 +65,36 @@ void check(const Maker& maker, const TaskOptions& options) {
 }  // namespace
 
 Task::Task(std::string_view name, const TaskOptions& options)
-    : name_(maker_of(name).name), options_(options) {
-  const Maker& maker = maker_of(name);
+    : options_(options), maker_(&maker_of(name)) {
+  const Maker& maker = *maker_;
   check(maker, options);
   vocabulary_ = {"<pad>", "<start>", "<stop>"};
   for (std::string& word : maker.vocabulary(options)) vocabulary_.push_back(std::move(word));
-  make_ = maker.make;
 }
 
-bool Task::has_alignment() const noexcept { return maker_of(name_).aligned; }
+std::string_view Task::name() const noexcept { return maker_->name; }
+
+bool Task::has_alignment() const noexcept { return maker_->aligned; }
 
 Example Task::example(uint64_t seed, uint64_t number, Split split) const {
   for (int attempt = 0; attempt < kMostDraws; ++attempt) {
     const uint64_t stream = mix(mix(mix(seed) + number) + 2 * static_cast<uint64_t>(attempt) +
                                 static_cast<uint64_t>(split));
-    Example made = make_(*this, stream);
+    Example made = maker_->make(*this, stream);
     if (split_of(made.source) == split) return made;
   }
   fail(ErrorKind::failed, "task {}: none of {} draws is {}; there are too few different sources",
-       name_, kMostDraws, split == Split::train ? "for training" : "held out");
+       name(), kMostDraws, split == Split::train ? "for training" : "held out");
 }
 
 std::string Task::text(std::span<const Id> ids) const {
   std::string made;
   bool word_before = false;
   for (const Id id : ids) {
-    require(id >= 0 && id < std::ssize(vocabulary_), "task {}: id {} is not in 0 .. {}", name_, id,
+    require(id >= 0 && id < std::ssize(vocabulary_), "task {}: id {} is not in 0 .. {}", name(), id,
             std::ssize(vocabulary_) - 1);
     const std::string& word = vocabulary_[static_cast<std::size_t>(id)];
-    const bool is_word = (word.size() > 1 && word.front() != '<') || name_ == "listops";
+    const bool is_word = (word.size() > 1 && word.front() != '<') || name() == "listops";
     if (!made.empty() && (is_word || word_before)) made += ' ';
     made += word;
     word_before = is_word;

@@ -44,12 +44,14 @@ struct TaskOptions {
   int64_t exact_depth = 0;  // of dyck and listops: only such; 0 = any
 };
 
+struct Maker;
+
 class Task {
  public:
   // Throws Error(invalid_argument) naming the nearest task, or the option, its rule and value.
   explicit Task(std::string_view name, const TaskOptions& options = {});
 
-  const std::string& name() const noexcept { return name_; }
+  std::string_view name() const noexcept;
   const TaskOptions& options() const noexcept { return options_; }
   // The text of each id.
   const std::vector<std::string>& vocabulary() const noexcept { return vocabulary_; }
@@ -62,10 +64,9 @@ class Task {
   std::string text(std::span<const Id> ids) const;
 
  private:
-  std::string name_;
   TaskOptions options_;
   std::vector<std::string> vocabulary_;
-  Example (*make_)(const Task& task, uint64_t stream);
+  const Maker* maker_;
 };
 
 // All names, in the order above.

@@ -187,9 +187,7 @@ fs::path Checkpoints::save(const Progress& progress, const Learner& learner, Opt
     write_state(made / kState, optimiser);
     facts["files"] = file_hashes(made);
     facts["xxh64"] = hash_of(facts.dump());  // of all of them but this
-    AtomicFile file(made / kTraining);
-    file.write(facts.dump(1) + "\n");
-    file.commit();
+    write_atomically(made / kTraining, facts.dump(1) + "\n");
   });
   whole.commit();
   link("last", name);

@@ -11,6 +11,7 @@
 #include <toml.hpp>
 
 #include "base/check.h"
+#include "base/edit_distance.h"
 #include "base/printable.h"
 #include "formats/mapped_file.h"
 #include "train/keys.h"
@@ -20,20 +21,6 @@ namespace {
 
 constexpr std::size_t kMostBytes = 1 << 20;
 constexpr int64_t kMostTokens = int64_t{1} << 26;  // of a pass
-
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t corner = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t changed = corner + (a[i - 1] != b[j - 1]);
-      corner = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
-    }
-  }
-  return row.back();
-}
 
 // Does nothing with any key; what looks at some kinds of keys overrides those.
 class AllKeys : public KeyVisitor {
@@ -221,7 +208,7 @@ class Reader final : public KeyVisitor {
                                    const std::set<std::string>& known) const {
     const std::string asked = name.substr(0, 100);
     const std::string& nearest = *std::ranges::min_element(
-        known, {}, [&](const std::string& one) { return distance(one, asked); });
+        known, {}, [&](const std::string& one) { return edit_distance(one, asked); });
     refuse("unknown key {}; the nearest is {}", printable(asked), nearest);
   }
   std::string name(std::string_view key) const { return fmt::format("{}.{}", section_, key); }

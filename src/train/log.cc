@@ -83,9 +83,7 @@ Log::Log(const fs::path& path, int64_t from) : path_(path) {
       if (update.step <= from) kept += as_json(update).dump() + "\n";
     }
   }
-  AtomicFile whole(path);
-  whole.write(kept);
-  whole.commit();
+  write_atomically(path, kept);
   file_ = open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
   if (file_ < 0) {
     fail(ErrorKind::failed, "{}: cannot be written: {}", printable(path.native(), 1024),

@@ -14,7 +14,6 @@
 #include "formats/mapped_file.h"
 #include "ops/ops.h"
 #include "trainable/save.h"
-#include "writers/atomic_file.h"
 
 namespace regard::train {
 namespace {

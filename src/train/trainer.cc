@@ -233,9 +233,8 @@ class Run {
   }
 
   void draw() const {
-    AtomicFile file(checkpoints_.folder() / "loss.svg");
-    file.write(draw_losses(read_log(checkpoints_.folder() / "log.jsonl")));
-    file.commit();
+    write_atomically(checkpoints_.folder() / "loss.svg",
+                     draw_losses(read_log(checkpoints_.folder() / "log.jsonl")));
   }
 
   const TrainConfig& config_;

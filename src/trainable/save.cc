@@ -61,25 +61,12 @@ void give(const Leaves& leaves, const Settings& settings, const StoredTensor& te
   for (const TensorInfo* part : tensor.parts) {
     give_rows(leaves, *part, 0, rows_of(*part), dtype, nullptr, collect);
   }
-  TensorInfo own{.name = tensor.name,
-                 .dtype = dtype,
-                 .type_name = std::string(info(dtype).name),
-                 .rank = tensor.rank,
-                 .shape = tensor.parts.front()->shape,
-                 .data = whole};
-  own.shape[0] = tensor.rows;
-  take(restored(undone(tensor.transform, settings), own, settings));
+  take(restored(undone(tensor.transform, settings), tensor.joined(dtype, whole), settings));
 }
 
 const char* torch_name(DType dtype) {
   if (dtype == DType::f16) return "float16";
   return dtype == DType::bf16 ? "bfloat16" : "float32";
-}
-
-void write_text(const fs::path& path, std::string_view text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
 }
 
 }  // namespace
@@ -109,8 +96,8 @@ void save_into(const Trainable& trainable, const fs::path& folder, const SaveOpt
                        }});
   }
   write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
-  write_text(folder / "config.json", config.dump(2) + "\n");
-  for (const auto& [file, text] : options.files) write_text(folder / file, text);
+  write_atomically(folder / "config.json", config.dump(2) + "\n");
+  for (const auto& [file, text] : options.files) write_atomically(folder / file, text);
 }
 
 void save(const Trainable& trainable, const fs::path& folder, const SaveOptions& options,

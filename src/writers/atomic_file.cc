@@ -97,4 +97,10 @@ void AtomicFile::commit() {
   }
 }
 
+void write_atomically(const std::filesystem::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
 }  // namespace regard

@@ -39,4 +39,7 @@ class AtomicFile {
   std::vector<std::byte> waiting_;  // small pieces, written together
 };
 
+// A file of this text alone. Throws as AtomicFile does.
+void write_atomically(const std::filesystem::path& path, std::string_view text);
+
 }  // namespace regard

@@ -90,18 +90,9 @@ TEST_F(Folder, OfEncodersIsTheSameModel) {
     EXPECT_EQ(after.embed(reference.sequences).numbers, before.embed(reference.sequences).numbers)
         << name;
     if (reference.greedy.empty()) continue;
-    const auto answer = [&](const Model& model) {
-      std::vector<float> seen;
-      GenerateOptions options{.tokens = 16, .ignore_eos = true};
-      options.run.logits = [&](int64_t, int64_t, std::span<const float> logits) {
-        seen.insert(seen.end(), logits.begin(), logits.end());
-      };
-      model.generate(reference.sequences, options);
-      return seen;
-    };
-    const std::vector<float> logits = answer(before);
+    const std::vector<float> logits = reference.logits_of_answers(before);
     EXPECT_FALSE(logits.empty());
-    EXPECT_EQ(answer(after), logits) << name;
+    EXPECT_EQ(reference.logits_of_answers(after), logits) << name;
   }
 }
 

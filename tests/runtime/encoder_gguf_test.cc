@@ -51,18 +51,9 @@ TEST_P(EncoderGguf, IsTheSameModel) {
   EXPECT_EQ(file.facts().context, folder.facts().context);
   EXPECT_EQ(file.embed(reference.sequences).numbers, folder.embed(reference.sequences).numbers);
   if (reference.greedy.empty()) return;
-  const auto answer = [&](const Model& model) {
-    std::vector<float> seen;
-    GenerateOptions options{.tokens = 16, .ignore_eos = true};
-    options.run.logits = [&](int64_t, int64_t, std::span<const float> logits) {
-      seen.insert(seen.end(), logits.begin(), logits.end());
-    };
-    model.generate(reference.sequences, options);
-    return seen;
-  };
-  const std::vector<float> logits = answer(folder);
+  const std::vector<float> logits = reference.logits_of_answers(folder);
   EXPECT_FALSE(logits.empty());
-  EXPECT_EQ(answer(file), logits);
+  EXPECT_EQ(reference.logits_of_answers(file), logits);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EncoderGguf,

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,17 @@ struct Reference {
     if (offset + count * sizeof(float) > numbers.size()) throw std::runtime_error("too short");
     std::memcpy(made.data(), numbers.data() + offset, count * sizeof(float));
     return made;
+  }
+
+  // Of 16 tokens that a model writes behind every sequence, in the order in which it gives them.
+  std::vector<float> logits_of_answers(const Model& model) const {
+    std::vector<float> seen;
+    GenerateOptions options{.tokens = 16, .ignore_eos = true};
+    options.run.logits = [&](int64_t, int64_t, std::span<const float> logits) {
+      seen.insert(seen.end(), logits.begin(), logits.end());
+    };
+    model.generate(sequences, options);
+    return seen;
   }
 
   std::vector<std::vector<TokenId>> split(const char* all, const char* lengths) const {

@@ -22,7 +22,7 @@ void for_examples(const Task& task, const Rule& rule) {
   for (const Split split : {Split::train, Split::held_out}) {
     for (uint64_t n = 0; n < kExamples / 4; ++n) {
       const Example example = task.example(7, n, split);
-      SCOPED_TRACE(task.name() + " " + task.text(example.source));
+      SCOPED_TRACE(std::string(task.name()) + " " + task.text(example.source));
       for (const Id id : example.source) ASSERT_TRUE(id >= kFirstSymbol);
       ASSERT_FALSE(example.target.empty());
       rule(example);

@@ -1,7 +1,6 @@
 // Models of the families in training: 100 steps are 60 and 40, whatever the threads; what is saved
 // is what generate and score load; gradients in f64.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -13,6 +12,7 @@
 #include "tensor/pool.h"
 #include "tensor/tape.h"
 #include "train/gradcheck.h"
+#include "train/own_folder.h"
 #include "train/prepare.h"
 #include "train/trainer.h"
 
@@ -20,15 +20,6 @@ namespace regard::train {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Folder {
-  fs::path path =
-      fs::path(testing::TempDir()) /
-      (std::string("regard_family_") +
-       testing::UnitTest::GetInstance()->current_test_info()->name() + std::to_string(getpid()));
-  Folder() { fs::remove_all(path); }
-  ~Folder() { fs::remove_all(path); }
-};
 
 TrainConfig config(const std::string& more = "") {
   return parse_config(R"([model]

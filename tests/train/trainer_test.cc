@@ -18,6 +18,7 @@
 #include "nn/init.h"
 #include "ops/ops.h"
 #include "tensor/pool.h"
+#include "train/own_folder.h"
 
 namespace regard::train {
 namespace {
@@ -52,15 +53,6 @@ class Bigrams final : public Learner {
   nn::Parameters all_;
   Tensor embedding_, weight_, bias_;
   bool fail_ = false;
-};
-
-struct Folder {
-  fs::path path =
-      fs::path(testing::TempDir()) /
-      (std::string("regard_train_") +
-       testing::UnitTest::GetInstance()->current_test_info()->name() + std::to_string(getpid()));
-  Folder() { fs::remove_all(path); }
-  ~Folder() { fs::remove_all(path); }
 };
 
 const data::TaskSource& source() {

@@ -94,3 +94,15 @@ class Module:
         for name, leaf in own.items():
             like = np.float64 if leaf.dtype == "f64" else np.float32
             leaf.assign(np.ascontiguousarray(state[name], like))
+
+
+class Compiled(Module):
+    """A module whose layers are C++'s: compiled.parameters has (name, leaf, does it decay)."""
+
+    _compiled: Any
+
+    def _collect(self, prefix: str, found: dict[str, Tensor], seen: set[int]) -> None:
+        for name, leaf, _ in self._compiled.parameters:
+            if leaf.identity not in seen:
+                seen.add(leaf.identity)
+                found[prefix + name] = leaf

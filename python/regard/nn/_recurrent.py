@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from regard import _core
 from regard._tensor import Tensor
 from regard.nn._layers import generator, parameter
-from regard.nn._module import Module
+from regard.nn._module import Compiled, Module
 
 _GATES = {"tanh": 1, "relu": 1, "gru": 3, "lstm": 4}
 
@@ -52,7 +52,7 @@ class Written:
     stopped: bool
 
 
-class Seq2Seq(Module):
+class Seq2Seq(Compiled):
     """A recurrent encoder reads the source, a recurrent decoder writes the target.
 
     context  "init": the last state is the decoder's first (Sutskever et al. 2014)
@@ -70,26 +70,20 @@ class Seq2Seq(Module):
                  bidirectional: bool = False, context: str = "bahdanau",
                  query: str = "previous_state", score: str = "general", start: int = 1,
                  stop: int = 2, seed: int = 0) -> None:
-        self._model = _core.Seq2Seq(source_vocabulary, target_vocabulary, width, hidden, units,
+        self._compiled = _core.Seq2Seq(source_vocabulary, target_vocabulary, width, hidden, units,
                                     cell, bidirectional, context, query, score, start, stop, seed)
-
-    def _collect(self, prefix: str, found: dict[str, Tensor], seen: set[int]) -> None:
-        for name, leaf, _ in self._model.parameters:
-            if leaf.identity not in seen:
-                seen.add(leaf.identity)
-                found[prefix + name] = leaf
 
     def __call__(self, source: Sequence[Sequence[int]],
                  target: Sequence[Sequence[int]]) -> Tensor:
         """The mean loss over all target tokens and the stop token, in nats: [1]. Teacher forcing."""
-        return self._model.teach(source, target)[0]
+        return self._compiled.teach(source, target)[0]
 
     def taught(self, source: Sequence[Sequence[int]], target: Sequence[Sequence[int]]
                ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Loss, logits [time, batch, target_vocabulary], weights [batch, time, source] or None."""
-        return self._model.teach(source, target)
+        return self._compiled.teach(source, target)
 
     def greedy(self, source: Sequence[Sequence[int]], longest: int) -> list[Written]:
         """The likeliest token at each step, until the stop token or `longest` tokens."""
         return [Written(ids, np.array(weights, np.float32), stopped)
-                for ids, weights, stopped in self._model.greedy(source, longest)]
+                for ids, weights, stopped in self._compiled.greedy(source, longest)]

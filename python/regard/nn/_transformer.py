@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from regard import _core
-from regard._tensor import Tensor
-from regard.nn._module import Module
+from regard._tensor import Tensor, as_ids
+from regard.nn._module import Compiled
 
 
-class _Network(Module):
+class _Network(Compiled):
     def __init__(self, encoder_decoder: bool, seed: int, deviation: float, sizes: Any) -> None:
         config = _core.TransformerConfig()
         for name, value in sizes.items():
@@ -21,14 +20,8 @@ class _Network(Module):
             setattr(config, name, value)
         self.config = config
         self.seed = seed
-        self._network = _core.Network(config, seed, deviation, encoder_decoder)
+        self._compiled = _core.Network(config, seed, deviation, encoder_decoder)
         self.passes = 0  # while training: each has a dropout of its own
-
-    def _collect(self, prefix: str, found: dict[str, Tensor], seen: set[int]) -> None:
-        for name, leaf, _ in self._network.parameters:
-            if leaf.identity not in seen:
-                seen.add(leaf.identity)
-                found[prefix + name] = leaf
 
     def _random(self) -> int | None:
         if not self.training or not (self.config.dropout or self.config.attention_dropout):
@@ -57,20 +50,20 @@ class Transformer(_Network):
 
     def __call__(self, ids: ArrayLike, lengths: Sequence[int] | None = None) -> Tensor:
         """Logits [tokens, vocabulary] of packed texts; one text without lengths."""
-        return self._network.logits(self.hidden(ids, lengths))
+        return self._compiled.logits(self.hidden(ids, lengths))
 
     def hidden(self, ids: ArrayLike, lengths: Sequence[int] | None = None) -> Tensor:
         """What the blocks make of the tokens, [tokens, width]."""
-        ids = _ids(ids)
-        return self._network.hidden(ids, _lengths(lengths, len(ids)), self._random(), None)
+        ids = as_ids(ids)
+        return self._compiled.hidden(ids, _lengths(lengths, len(ids)), self._random(), None)
 
     def states(self, x: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
         """The same of x [tokens, width], embedded but not yet placed."""
-        return self._network.hidden_of(x, _lengths(lengths, len(x)), self._random(), None)
+        return self._compiled.hidden_of(x, _lengths(lengths, len(x)), self._random(), None)
 
     def head(self, hidden: Tensor) -> Tensor:
         """hidden [tokens, width] -> logits [tokens, vocabulary]."""
-        return self._network.logits(hidden)
+        return self._compiled.logits(hidden)
 
     def show(self, ids: ArrayLike | Tensor,
              lengths: Sequence[int] | None = None) -> dict[tuple[int, str], Tensor]:
@@ -78,10 +71,10 @@ class Transformer(_Network):
         attended [tokens, heads, dim] of every layer, as attention is given them."""
         shown = _core.Shown()
         if isinstance(ids, Tensor):
-            self._network.hidden_of(ids, _lengths(lengths, len(ids)), None, shown)
+            self._compiled.hidden_of(ids, _lengths(lengths, len(ids)), None, shown)
         else:
-            ids = _ids(ids)
-            self._network.hidden(ids, _lengths(lengths, len(ids)), None, shown)
+            ids = as_ids(ids)
+            self._compiled.hidden(ids, _lengths(lengths, len(ids)), None, shown)
         return shown.seen
 
 
@@ -95,12 +88,8 @@ class EncoderDecoder(_Network):
     def __call__(self, source: ArrayLike, source_lengths: Sequence[int], target: ArrayLike,
                  target_lengths: Sequence[int]) -> Tensor:
         """Logits [tokens of the targets, vocabulary]; target n looks at source n."""
-        return self._network.translate(_ids(source), list(source_lengths), _ids(target),
+        return self._compiled.translate(as_ids(source), list(source_lengths), as_ids(target),
                                        list(target_lengths), self._random())
-
-
-def _ids(ids: ArrayLike) -> list[int]:
-    return [int(one) for one in np.asarray(ids).reshape(-1)]
 
 
 def _lengths(lengths: Sequence[int] | None, tokens: int) -> list[int]:
