@@ -93,13 +93,13 @@ int talk(Conversation& chat, GenerateOptions options) {
   std::string text, line;
   while (true) {
     if (person) {
+      interrupt = false;  // it was meant for the answer
       fmt::print(stderr, "{}", text.empty() ? "> " : "  ");
       std::fflush(stderr);
     }
     const Lines::Got got = lines.next(line);
     if (got == Lines::Got::interrupt) {
       if (!person) return kInterrupted;
-      interrupt = false;
       text.clear();
       fmt::print(stderr, "\n");
       continue;

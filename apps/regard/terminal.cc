@@ -1,6 +1,7 @@
 // The person at the terminal. See terminal.h.
 #include "terminal.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <utf8proc.h>
@@ -72,6 +73,22 @@ std::atomic<bool>& repeated_interrupts() noexcept {
   return interrupted;
 }
 
+namespace {
+
+// Waits until standard input has something, or a Ctrl-C came. A signal that comes just before the
+// wait, or to another thread, ends no system call: the flag is looked at between short waits.
+bool interrupted_while_waiting() {
+  constexpr int kLookMs = 50;
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  while (!interrupted) {
+    const int ready = poll(&input, 1, kLookMs);
+    if (ready > 0 || (ready < 0 && errno != EINTR)) return false;  // read() tells what it is
+  }
+  return true;
+}
+
+}  // namespace
+
 Lines::Got Lines::next(std::string& line) {
   constexpr std::size_t kLongest = std::size_t{1} << 24;
   while (true) {
@@ -86,17 +103,18 @@ Lines::Got Lines::next(std::string& line) {
     if (ended_) return Got::end;
     searched_ = waiting_.size();
     require(searched_ <= kLongest, "standard input: a line of more than {}", bytes_text(kLongest));
+    if (interrupted_while_waiting()) {
+      waiting_.clear();
+      searched_ = 0;
+      return Got::interrupt;
+    }
     char part[1 << 12];
     const ssize_t count = ::read(STDIN_FILENO, part, sizeof part);
     if (count > 0) {
       waiting_.append(part, static_cast<std::size_t>(count));
     } else if (count == 0) {
       ended_ = true;
-    } else if (errno == EINTR) {
-      waiting_.clear();
-      searched_ = 0;
-      return Got::interrupt;
-    } else {
+    } else if (errno != EINTR) {  // which the next look finds
       fail(ErrorKind::unreadable, "cannot read standard input: {}", std::strerror(errno));
     }
   }
