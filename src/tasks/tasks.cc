@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/edit_distance.h"
+#include "base/printable.h"
 #include "tasks/draw.h"
 
 namespace regard::tasks {
@@ -28,7 +29,7 @@ const Maker& maker_of(std::string_view name) {
   const std::string_view asked = name.substr(0, 40);
   const Maker* const nearest = *std::ranges::min_element(
       makers(), {}, [&](const Maker* maker) { return edit_distance(maker->name, asked); });
-  fail(ErrorKind::invalid_argument, "task: there is no '{}'; did you mean '{}'?", asked,
+  fail(ErrorKind::invalid_argument, "task: there is no '{}'; did you mean '{}'?", printable(asked),
        nearest->name);
 }
 

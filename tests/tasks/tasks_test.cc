@@ -255,6 +255,7 @@ std::string message_of(std::string_view name, const TaskOptions& options) {
 
 TEST(Tasks, RefuseInOneLine) {
   EXPECT_EQ(message_of("revers", {}), "task: there is no 'revers'; did you mean 'reverse'?");
+  EXPECT_EQ(message_of("sor\nt", {}), "task: there is no 'sor\\x0At'; did you mean 'sort'?");
   EXPECT_NE(message_of("copy", {.shortest = 9, .longest = 3}).find("lengths 9 .. 3"),
             std::string::npos);
   EXPECT_NE(message_of("copy", {.symbols = 1}).find("symbols (1)"), std::string::npos);
